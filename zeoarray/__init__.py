@@ -1,0 +1,1 @@
+"""Labelled, distributed, out-of-core arrays for synchrotron tomography and diffraction."""

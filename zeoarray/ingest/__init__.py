@@ -1,0 +1,1 @@
+"""Floor 3: readers of facility files, one small file per format."""

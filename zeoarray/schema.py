@@ -1,0 +1,231 @@
+"""The names, dims, kinds and units of every variable: one `Var` each, and `validate`.
+
+Coordinates are `Var`s as well. The reference page of the data model is printed from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+
+from zeoarray import units
+from zeoarray.errors import SchemaError, UnitError, nearest
+
+KINDS = {"count": "ui", "float": "f", "number": "uif", "flag": "biu", "text": "OUST", "time": "uif"}
+"""What each kind allows, as numpy's ``dtype.kind`` letters."""
+
+
+@dataclass(frozen=True)
+class Var:
+    """One variable or coordinate of the data model."""
+
+    name: str
+    dims: tuple[str, ...]
+    kind: str
+    """A key of `KINDS`."""
+    units: str | None
+    doc: str
+
+
+# --- dims -------------------------------------------------------------------------------------
+ANGLE = Var("angle", ("angle",), "float", "deg", "rotation about the tomographic axis")
+U = Var("u", ("u",), "float", "um", "lateral position: detector column (XCT), beam or stage")
+Z = Var("z", ("z",), "float", "um", "height: detector row (XCT), stage height (XRD-CT)")
+Y = Var("y", ("y",), "float", "um", "in-plane position, origin on the rotation axis")
+X = Var("x", ("x",), "float", "um", "in-plane position, origin on the rotation axis")
+Q = Var("q", ("q",), "float", "1/angstrom", "scattering vector length, 4 pi sin(theta) / lambda")
+CHI = Var("chi", ("chi",), "float", "deg", "detector azimuth")
+PHASE = Var("phase", ("phase",), "text", None, "crystalline phase")
+
+# --- scalars that a scan carries ----------------------------------------------------------------
+RESOLUTION = Var("resolution", (), "float", "um", "nominal pixel, voxel or spot size")
+ENERGY = Var("energy", (), "float", "keV", "photon energy")
+WAVELENGTH = Var("wavelength", (), "float", "angstrom", "photon wavelength")
+BEAM_SIZE = Var("beam_size", (), "float", "um", "full width of the beam at the sample")
+DISTANCE = Var("distance", (), "float", "m", "sample to detector (pyFAI: sample to PONI)")
+ROTATION_SENSE = Var("rotation_sense", (), "number", "1", "+1: angle is anticlockwise against z")
+U_SENSE = Var("u_sense", (), "number", "1", "+1: the beam (or detector) moves, -1: the sample")
+Z_SENSE = Var("z_sense", (), "number", "1", "+1: z ascends upwards in the laboratory")
+CENTER = Var("axis_u", ("z",), "float", "um", "where the rotation axis meets the detector, by row")
+
+# --- detector geometry, named as pyFAI names it -------------------------------------------------
+PONI1 = Var("poni1", (), "float", "m", "point of normal incidence along det_y")
+PONI2 = Var("poni2", (), "float", "m", "point of normal incidence along det_x")
+ROT1 = Var("rot1", (), "float", "rad", "first rotation of the detector")
+ROT2 = Var("rot2", (), "float", "rad", "second rotation of the detector")
+ROT3 = Var("rot3", (), "float", "rad", "third rotation of the detector")
+PIXEL1 = Var("pixel1", (), "float", "m", "detector pixel along det_y")
+PIXEL2 = Var("pixel2", (), "float", "m", "detector pixel along det_x")
+DETECTOR = Var("detector", (), "text", None, "detector name, as pyFAI knows it")
+ORIENTATION = Var("orientation", (), "number", "1", "origin of the image, pyFAI's 1 to 4")
+MASK = Var("mask", ("det_y", "det_x"), "flag", None, "1 where a detector pixel is bad")
+GEOMETRY = (DISTANCE, PONI1, PONI2, ROT1, ROT2, ROT3, PIXEL1, PIXEL2, WAVELENGTH, DETECTOR,
+            ORIENTATION)  # fmt: skip
+
+# --- variables --------------------------------------------------------------------------------
+COUNTS = Var("counts", ("angle", "z", "u"), "number", "counts", "raw projections")
+FLAT = Var("flat", ("flat_frame", "z", "u"), "number", "counts", "frames without sample")
+DARK = Var("dark", ("dark_frame", "z", "u"), "number", "counts", "frames without beam")
+TIME = Var("time", ("angle",), "time", "s", "start of each projection since the first frame")
+FLAT_TIME = Var("flat_time", ("flat_frame",), "time", "s", "start of each flat, same clock")
+DARK_TIME = Var("dark_time", ("dark_frame",), "time", "s", "start of each dark, same clock")
+FRAMES = Var("counts", ("frame", "det_y", "det_x"), "number", "counts", "diffraction frames")
+FRAME_ANGLE = Var("angle", ("frame",), "float", "deg", "rotation of each frame")
+FRAME_U = Var("u", ("frame",), "float", "um", "lateral beam position of each frame")
+FRAME_Z = Var("z", ("frame",), "float", "um", "height of each frame")
+MONITOR = Var("monitor", ("frame",), "number", "1", "incoming intensity (ion chamber), relative")
+RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the storage ring")
+EXPOSURE = Var("exposure", ("frame",), "float", "s", "exposure time")
+TRANSMISSION = Var("transmission", ("angle", "z", "u"), "float", "1", "(counts-dark)/(flat-dark)")
+ATTENUATION = Var("attenuation", ("z", "y", "x"), "float", "1/cm", "linear attenuation")
+SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
+SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
+VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
+PATTERN = Var("intensity", ("q",), "float", None, "powder pattern")
+PATTERN_VARIANCE = Var("variance", ("q",), "float", None, "of intensity")
+TWO_THETA = Var("two_theta", ("q",), "float", "deg", "scattering angle, an auxiliary of q")
+D_SPACING = Var("d", ("q",), "float", "angstrom", "lattice spacing 2 pi / q")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The variables that a kind of node must and may have."""
+
+    name: str
+    required: tuple[Var, ...]
+    optional: tuple[Var, ...] = ()
+
+    def __getitem__(self, name: str) -> Var:
+        for var in (*self.required, *self.optional):
+            if var.name == name:
+                return var
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(var.name == name for var in (*self.required, *self.optional))
+
+
+_SENSES = (ROTATION_SENSE, U_SENSE, Z_SENSE)
+_BEAM = (RESOLUTION, ENERGY, WAVELENGTH, BEAM_SIZE, *_SENSES)
+SCAN_XCT = Schema(
+    "XCT scan",
+    (COUNTS, ANGLE, Z, U, RESOLUTION),
+    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, *_BEAM, DISTANCE),
+)
+SCAN_XRDCT = Schema(
+    "XRD-CT scan",
+    (FRAMES, FRAME_ANGLE, FRAME_U, FRAME_Z),
+    (MONITOR, RING_CURRENT, EXPOSURE, MASK, *_BEAM, *GEOMETRY),
+)
+SINOGRAM = Schema(
+    "XRD-CT sinogram",
+    (SINO, Z, ANGLE, U, Q),
+    (SINO_VARIANCE, VALID, TWO_THETA, D_SPACING, *_BEAM),
+)
+VOLUME_XCT = Schema("XCT volume", (ATTENUATION, Z, Y, X, RESOLUTION), (ENERGY, WAVELENGTH))
+POWDER = Schema(
+    "powder pattern", (PATTERN, Q), (PATTERN_VARIANCE, TWO_THETA, D_SPACING, WAVELENGTH)
+)
+SCHEMAS = (SCAN_XCT, SCAN_XRDCT, SINOGRAM, VOLUME_XCT, POWDER)
+
+
+def validate(ds: xr.Dataset, schema: Schema, *, by: str) -> None:
+    """Raise unless `ds` has what `schema` requires, and only right dims, kinds and units.
+
+    Parameters
+    ----------
+    ds
+        The dataset; nothing of it is computed.
+    schema
+        What is asked for. Variables that it does not name are left alone.
+    by
+        Who asks, as the message shall say it: ``"xct.reconstruct"``.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first variable that is not as it should be, and what to do about it.
+    """
+    for var in schema.required:
+        if var.name not in ds.variables:
+            near = nearest(var.name, map(str, ds.variables))
+            raise SchemaError(
+                f"{by}: {schema.name} has no {var.name!r} ({var.doc}).",
+                got=", ".join(map(str, ds.variables)) or "an empty dataset",
+                expected=f"{var.name}{_dims(var.dims)}",
+                do=f'ds.rename({near}="{var.name}") if that is what it is' if near else None,
+            )
+        _check(ds, var, by)
+    for var in schema.optional:
+        if var.name in ds.variables:
+            _check(ds, var, by)
+
+
+def _check(ds: xr.Dataset, var: Var, by: str) -> None:
+    have = ds.variables[var.name]
+    shown = f"{var.name} {dict(have.sizes) or 'scalar'} {have.dtype}, attrs {_attrs(have.attrs)}"
+    role = "coordinate" if var.name in ds.coords else "variable"
+    # A scalar stands for any dims: one exposure for all frames.
+    if have.dims and have.dims != var.dims:
+        raise SchemaError(
+            f"{by}: {role} {var.name!r} has the dims {_dims(have.dims)}.",
+            got=shown,
+            expected=_dims(var.dims),
+            do=f'ds["{var.name}"].transpose{var.dims}' if set(have.dims) == set(var.dims) else None,
+        )
+    if have.dtype.kind not in KINDS[var.kind]:
+        raise SchemaError(
+            f"{by}: {role} {var.name!r} has the dtype {have.dtype}.",
+            got=shown,
+            expected=f"a {var.kind} (dtype kinds {KINDS[var.kind]!r})",
+        )
+    if var.units is None or var.units == "1":
+        return
+    unit = have.attrs.get("units")
+    example = f'ds["{var.name}"].attrs["units"] = "{var.units}"'
+    if unit is None:
+        raise SchemaError(
+            f"{by}: {role} {var.name!r} has no units.",
+            got=shown,
+            expected=f"units {var.units!r}",
+            do=example,
+        )
+    try:
+        scale = units.factor(str(unit), var.units)
+    except UnitError as error:
+        raise SchemaError(
+            f"{by}: {role} {var.name!r} has units {unit!r}.",
+            got=shown,
+            expected=f"units {var.units!r}",
+            do=f"{example}, if its values are in {var.units}",
+        ) from error
+    if scale != 1.0:
+        raise SchemaError(
+            f"{by}: {role} {var.name!r} is in {unit}.",
+            got=shown,
+            expected=f"units {var.units!r}",
+            do=f'ds["{var.name}"] = ds["{var.name}"] * {scale:g}; then {example}',
+        )
+
+
+def _dims(dims: Iterable[object]) -> str:
+    return "(" + ", ".join(map(str, dims)) + ")"
+
+
+def _attrs(attrs: Mapping[object, object]) -> dict[object, object]:
+    return {k: v for k, v in attrs.items() if k in ("units", "long_name")}
+
+
+def describe(ds: xr.Dataset, schema: Schema) -> xr.Dataset:
+    """Return `ds` with the units and descriptions of `schema` on every variable it names.
+
+    For whoever builds a dataset from values that are known to be in the schema's units.
+    """
+    out = ds.copy(deep=False)
+    for var in (*schema.required, *schema.optional):
+        if var.name in out.variables:
+            attrs = {"long_name": var.doc} | ({"units": var.units} if var.units else {})
+            out[var.name].attrs.update(attrs)
+    return out

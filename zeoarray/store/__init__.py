@@ -1,0 +1,1 @@
+"""Floor 2b: the only writer of zarr."""

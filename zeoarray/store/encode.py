@@ -1,0 +1,168 @@
+"""Arrays to the bytes that zarr v3 lays down: metadata, and shards compressed chunk by chunk.
+
+zarr writes the metadata and everything small, into memory. Shards are put together here: one
+pass over the block, each chunk compressed, digested and written before the next, so that nothing
+is held twice. What is written is what zarr's own `sharding_indexed` codec reads; a test holds the
+two together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import google_crc32c
+import numcodecs.blosc
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+from zarr.storage import MemoryStore
+
+from zeoarray import chunks
+from zeoarray.errors import StoreError
+
+Array = np.ndarray[Any, Any]
+
+# Of lz4 and zstd at levels 1 to 5, with byte and bit shuffle, on real frames (tomography, a
+# Pilatus, powder rings): at most 15 % larger than the best, at three to five times its speed.
+# `benchmarks/bench_compression.py` prints the table.
+CNAME: Final = "lz4"
+CLEVEL: Final = 5
+
+MISSING = 2**64 - 1
+
+SHARDED: dict[tuple[str, ...], tuple[tuple[int | None, ...], tuple[int | None, ...]]] = {
+    ("angle", "z", "u"): ((32, None, None), (32, 8, None)),
+    ("flat_frame", "z", "u"): ((16, None, None), (16, 8, None)),
+    ("dark_frame", "z", "u"): ((16, None, None), (16, 8, None)),
+    ("frame", "det_y", "det_x"): ((16, None, None), (1, None, None)),
+    ("z", "angle", "u", "q"): ((1, None, 1, None), (1, None, 1, None)),
+    ("z", "angle", "u"): ((1, None, None), (1, None, None)),
+    ("z", "y", "x"): ((16, None, None), (16, 128, 128)),
+    ("z", "y", "x", "q"): ((1, 1, None, None), (1, 1, None, None)),
+    ("phase", "z", "y", "x"): ((1, 16, None, None), (1, 16, 128, 128)),
+}
+"""(shard, chunk) of the dims that the data model names; None is the whole dim."""
+
+SMALL = 1 << 22
+"""Arrays of fewer bytes than this, and all coordinates, are written as one chunk by zarr."""
+
+
+def layout_of(dims: tuple[str, ...], shape: tuple[int, ...], itemsize: int) -> chunks.Layout:
+    """Return the shards and chunks of a variable: those of the data model, or about 64 and 1 MB."""
+    if dims in SHARDED:
+        return chunks.fit(shape, *SHARDED[dims])
+
+    # Whole trailing dims as far as they fit, then part of one, then single rows.
+    def box(limit: int) -> list[int]:
+        left, out = limit // itemsize, []
+        for n in reversed(shape):
+            out.append(max(1, min(n, left)))
+            left //= max(out[-1], 1)
+        return out[::-1]
+
+    inner = box(1 << 20)
+    outer = [math.ceil(s / c) * c for s, c in zip(box(1 << 26), inner, strict=True)]
+    return chunks.fit(shape, outer, inner)
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """One large array: what a worker needs to know to write any shard of it."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: np.dtype[Any]
+    layout: chunks.Layout
+
+    def key(self, index: chunks.Index) -> str:
+        """Path of shard `index` below the node."""
+        return "/".join([self.name, "c", *map(str, index)])
+
+
+def sharded(variable: xr.Variable, name: str) -> Sharded:
+    """Plan the shards of a large variable."""
+    dtype = np.dtype(variable.dtype).newbyteorder("<")
+    if dtype.kind not in "biufc":
+        raise StoreError(
+            f"variable {name!r} is too large for its dtype",
+            got=f"{variable.dtype}, {dict(variable.sizes)}",
+            expected="numbers; text and dates are for coordinates",
+        )
+    dims = tuple(map(str, variable.dims))
+    return Sharded(name, dims, dtype, layout_of(dims, variable.shape, dtype.itemsize))
+
+
+def metadata(array: Sharded, attrs: Mapping[str, Any]) -> bytes:
+    """Return the ``zarr.json`` of a sharded array, as zarr writes it."""
+    memory = MemoryStore()
+    zarr.create_array(
+        memory,
+        name=array.name,
+        shape=array.layout.shape,
+        chunks=array.layout.chunk,
+        shards=array.layout.shard,
+        dtype=array.dtype,
+        compressors=[
+            BloscCodec(
+                cname=CNAME, clevel=CLEVEL, shuffle="bitshuffle", typesize=array.dtype.itemsize
+            )
+        ],
+        dimension_names=array.dims,
+        attributes=dict(attrs),
+        fill_value=0,
+    )
+    return bytes(memory._store_dict[f"{array.name}/zarr.json"].to_bytes())
+
+
+def shard(block: Array, array: Sharded) -> Iterator[bytes]:
+    """Yield the bytes of one shard that holds `block`, chunk after chunk and then the index.
+
+    Parameters
+    ----------
+    block
+        Values of the shard; smaller than it at the end of the array.
+    array
+        The plan of the array that the shard belongs to.
+    """
+    numcodecs.blosc.use_threads = False
+    inner = array.layout.chunk
+    counts = tuple(s // c for s, c in zip(array.layout.shard, inner, strict=True))
+    index = np.full((*counts, 2), MISSING, dtype="<u8")
+    offset = 0
+    for position in np.ndindex(*counts):
+        starts = [p * c for p, c in zip(position, inner, strict=True)]
+        if any(start >= size for start, size in zip(starts, block.shape, strict=True)):
+            continue
+        piece = block[tuple(slice(a, a + c) for a, c in zip(starts, inner, strict=True))]
+        if piece.shape != inner or piece.dtype != array.dtype:
+            whole = np.zeros(inner, array.dtype)
+            whole[tuple(slice(0, n) for n in piece.shape)] = piece
+            piece = whole
+        data = numcodecs.blosc.compress(
+            np.ascontiguousarray(piece), CNAME.encode(), CLEVEL, numcodecs.blosc.BITSHUFFLE, 0
+        )
+        index[position] = offset, len(data)
+        offset += len(data)
+        yield data
+    tail = index.tobytes()
+    yield tail + google_crc32c.value(tail).to_bytes(4, "little")
+
+
+def small(ds: xr.Dataset) -> dict[str, bytes]:
+    """Return every file of a dataset of small variables: its group, coordinates, attributes.
+
+    xarray encodes (dates, text, attributes), zarr writes, and both only into memory.
+    """
+    memory = MemoryStore()
+    encoding = {str(name): {"chunks": v.shape} for name, v in ds.variables.items() if v.size}
+    loaded = ds.copy(deep=False)
+    for name, variable in ds.variables.items():
+        if variable.dtype.kind in "US":  # fixed-length text has no zarr v3 specification
+            loaded[name] = variable.astype(str).astype(object)
+        loaded[name].encoding = {}
+    loaded.to_zarr(memory, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+    return {k: bytes(v.to_bytes()) for k, v in sorted(memory._store_dict.items())}

@@ -1,0 +1,114 @@
+"""`open`: a store as a tree of lazy, labelled datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+import zarr
+import zarrs  # noqa: F401  registers the fast codec pipeline
+
+from zeoarray.errors import StoreError, unknown
+from zeoarray.store import ledger, places
+
+READ_BYTES = 1 << 26
+"""Size of the dask chunks that a notebook gets: whole inner chunks up to about this."""
+
+
+def open_tree(store: str | Path) -> xr.DataTree:
+    """Open a store as a tree of datasets, lazily: dask arrays whose chunks are whole on disk.
+
+    Parameters
+    ----------
+    store
+        Folder of the zarr store.
+
+    Raises
+    ------
+    StoreError
+        Where there is no store, or no node of it is whole yet.
+    """
+    root = places.root_of(store)
+    check(root)
+    datasets = {"/": xr.Dataset()} | {node: open_node(root, node) for node in nodes(root)}
+    return xr.DataTree.from_dict(datasets, name=root.name)
+
+
+def open_node(store: str | Path, node: str, *, chunked: bool = True) -> xr.Dataset:
+    """Open one node of a store, lazily.
+
+    Parameters
+    ----------
+    store, node
+        Where it is.
+    chunked
+        As dask arrays; otherwise as lazily indexed ones, for who reads block by block.
+    """
+    root = places.root_of(store)
+    check(root)
+    name = "/".join(places.node_parts(node))
+    if not (root / name / "zarr.json").is_file():
+        raise unknown("node", name, nodes(root))
+    # zarrs decodes shards several times faster than zarr's own pipeline; the choice is taken
+    # when an array is opened, so the user's configuration is left as it is.
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        ds = xr.open_zarr(str(root), group=name, chunks=None, consolidated=False, zarr_format=3)
+        ds = ds.assign_attrs(node=name, store=str(root))
+        opened: xr.Dataset = ds.chunk(_sizes(ds)) if chunked else ds
+        return opened
+
+
+def _sizes(ds: xr.Dataset) -> dict[Any, int]:
+    """Sizes of dask chunks: inner chunks, joined along the last cut dim up to `READ_BYTES`."""
+    large = [v for v in ds.data_vars.values() if "chunks" in v.encoding and v.ndim > 1]
+    if not large:
+        return {}
+    biggest = max(large, key=lambda v: v.nbytes)
+    sizes = list(biggest.encoding["chunks"])
+    for axis in reversed(range(biggest.ndim)):
+        nbytes = biggest.dtype.itemsize
+        for n in sizes:
+            nbytes *= n
+        most = max(1, READ_BYTES // nbytes)
+        sizes[axis] = min(sizes[axis] * most, -(-biggest.shape[axis] // sizes[axis]) * sizes[axis])
+    return dict(zip(biggest.dims, sizes, strict=True))
+
+
+def check(root: Path) -> None:
+    """Raise unless there is a store at `root` with something whole in it."""
+    if (root / "zarr.json").is_file():
+        return
+    begun = growing(root)
+    raise StoreError(
+        f"{root} is not a zarr store",
+        got="nothing there" if not root.exists() else "no zarr.json in it",
+        do=f"finish what was begun: {', '.join(begun)} (run the same command again)"
+        if begun
+        else "check the path; zeoarray ingest SOURCE STORE --into NODE makes a store",
+    )
+
+
+def nodes(root: Path) -> list[str]:
+    """Names of the whole nodes of a store, in order: every group that holds an array."""
+    return sorted(_walk(root, root))
+
+
+def _walk(root: Path, folder: Path) -> Iterator[str]:
+    kinds = {p.parent: p for p in folder.glob("*/zarr.json")}
+    groups = [p for p in kinds if b'"node_type": "group"' in kinds[p].read_bytes()]
+    if folder != root and (len(groups) < len(kinds) or not kinds):
+        yield folder.relative_to(root).as_posix()
+    for group in groups:
+        yield from _walk(root, group)
+
+
+def growing(root: Path) -> dict[str, ledger.Ledger]:
+    """Nodes that were begun and are not whole, with what is finished of each."""
+    found = {}
+    for path in sorted((places.beside(root) / "growing").glob("*/ledger.jsonl")):
+        book = ledger.read(path)
+        if book is not None:
+            found[path.parent.name.replace("+", "/")] = book
+    return found

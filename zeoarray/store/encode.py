@@ -8,7 +8,6 @@ two together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -65,7 +64,7 @@ def layout_of(dims: tuple[str, ...], shape: tuple[int, ...], itemsize: int) -> c
         return out[::-1]
 
     inner = box(1 << 20)
-    outer = [math.ceil(s / c) * c for s, c in zip(box(1 << 26), inner, strict=True)]
+    outer = [max(s // c, 1) * c for s, c in zip(box(1 << 26), inner, strict=True)]
     return chunks.fit(shape, outer, inner)
 
 

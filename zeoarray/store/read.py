@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,21 @@ def nodes(root: Path) -> list[str]:
 
 
 def _walk(root: Path, folder: Path) -> Iterator[str]:
-    kinds = {p.parent: p for p in folder.glob("*/zarr.json")}
-    groups = [p for p in kinds if b'"node_type": "group"' in kinds[p].read_bytes()]
-    if folder != root and (len(groups) < len(kinds) or not kinds):
+    kinds = {path.parent: node_type(path) for path in folder.glob("*/zarr.json")}
+    if folder != root and "array" in kinds.values():
         yield folder.relative_to(root).as_posix()
-    for group in groups:
-        yield from _walk(root, group)
+    for child, kind in kinds.items():
+        if kind == "group":
+            yield from _walk(root, child)
+
+
+def node_type(path: Path) -> str | None:
+    """Return ``group`` or ``array`` from a ``zarr.json``; None where it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return content.get("node_type") if isinstance(content, dict) else None
 
 
 def growing(root: Path) -> dict[str, ledger.Ledger]:

@@ -93,7 +93,7 @@ def _files(folder: Path) -> set[str]:
     """Keys of the files of one node; child nodes are not its own."""
     own = {p.relative_to(folder).as_posix() for p in folder.glob("*") if p.is_file()}
     for array in folder.glob("*/zarr.json"):
-        if b'"node_type": "array"' in array.read_bytes():
+        if read.node_type(array) != "group":
             own |= {
                 p.relative_to(folder).as_posix() for p in array.parent.rglob("*") if p.is_file()
             }

@@ -51,14 +51,14 @@ class Plan:
 
 
 def plan(ds: xr.Dataset) -> Plan:
-    """Decide which variables are cut into shards, and how; nothing is read."""
+    """Decide which variables are cut into shards, and how; only the small ones are read."""
     large, variables = {}, {}
     for name, data in ds.data_vars.items():
         dims = tuple(map(str, data.dims))
         if data.size and (dims in encode.SHARDED or data.nbytes >= encode.SMALL):
             large[str(name)] = encode.sharded(data.variable, str(name))
             variables[str(name)] = data.variable
-    return Plan(ds.drop_vars(large), large, variables)
+    return Plan(ds.drop_vars(large).compute(), large, variables)
 
 
 def save(
@@ -114,6 +114,8 @@ def save(
         Where another process writes this node.
     """
     target = places.locate(store, node)
+    if not ds.variables:
+        raise StoreError(f"{node}: the dataset is empty", expected="at least one variable")
     todo = plan(ds)
     fingerprint = record.fingerprint(ds, todo.small, todo.large)
     with lock.held(target.lock, wait=wait):

@@ -18,8 +18,11 @@ from zeoarray.store import lock
 
 def test_a_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "n.json"
-    code = f"import os; from pathlib import Path; from zeoarray.store import lock; lock._take(Path({str(path)!r}), 'x'); os._exit(9)"
-    subprocess.run([sys.executable, "-c", code], check=False)
+    code = (
+        "import os, sys; from pathlib import Path; from zeoarray.store import lock;"
+        "lock._take(Path(sys.argv[1]), 'x'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert path.exists()
     with lock.held(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()

@@ -116,7 +116,8 @@ def provenance(ds: xr.Dataset, book: ledger.Ledger) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Versions of the packages that a node's values may depend on."""
-    return {name: _version(name) for name in _VERSIONS}
+    # Sorted, as the ledger gives them back: the same bytes whether resumed or not.
+    return {name: _version(name) for name in sorted(_VERSIONS)}
 
 
 def _version(name: str) -> str | None:

@@ -112,7 +112,7 @@ _BEAM = (RESOLUTION, ENERGY, WAVELENGTH, BEAM_SIZE, *_SENSES)
 SCAN_XCT = Schema(
     "XCT scan",
     (COUNTS, ANGLE, Z, U, RESOLUTION),
-    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, *_BEAM, DISTANCE),
+    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, EXPOSURE, *_BEAM, DISTANCE),
 )
 SCAN_XRDCT = Schema(
     "XRD-CT scan",
@@ -184,6 +184,9 @@ def _check(ds: xr.Dataset, var: Var, by: str) -> None:
     if var.units is None or var.units == "1":
         return
     unit = have.attrs.get("units")
+    if var.kind == "time" and unit == "1":
+        # The order of the frames is all that is known; it serves to interpolate between flats.
+        return
     example = f'ds["{var.name}"].attrs["units"] = "{var.units}"'
     if unit is None:
         raise SchemaError(

@@ -9,19 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  registers bitshuffle, LZ4, Blosc with the HDF5 library
 import numpy as np
-from xarray.backends import BackendArray, CachingFileManager
 from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError, nearest
+from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, missing, read_outer, reason
 
-Array = np.ndarray[Any, Any]
+__all__ = [
+    "HDF5Array",
+    "MissingArray",
+    "Place",
+    "absent",
+    "array",
+    "datasets",
+    "is_hdf5",
+    "lazy",
+    "locate",
+    "missing",
+    "opened",
+    "read",
+    "read_outer",
+    "resolve",
+    "text",
+]
+
+
+MOST_LINKS = 16
+"""Links that may lie between a name and its data."""
 
 
 @contextmanager
@@ -33,10 +52,12 @@ def opened(path: Path) -> Iterator[h5py.File]:
         raise SourceError(f"{path} does not exist", do="check the path") from None
     except PermissionError:
         raise SourceError(f"{path} may not be read", do=f"ls -l {path}") from None
+    except IsADirectoryError:
+        raise SourceError(f"{path} is a folder, not a file", do="name a file in it") from None
     except OSError as error:
         raise SourceError(
             f"{path} is not a whole HDF5 file",
-            got=str(error).partition("(")[2].rstrip(")") or str(error),
+            got=reason(error),
             do="if it is still being written or copied, wait; if not, fetch it again",
         ) from None
     with file:
@@ -57,6 +78,8 @@ class Place:
     link: str | None = None
     """The link that led out of the file, as ``path -> file::dataset``."""
     dangling: bool = False
+    why: str = "no such file"
+    """What is wrong with the target of a dangling link."""
 
 
 def resolve(file: h5py.File, name: str, link_root: Mapping[str, str] | None = None) -> Place | None:
@@ -73,8 +96,12 @@ def resolve(file: h5py.File, name: str, link_root: Mapping[str, str] | None = No
 def _follow(
     path: Path, file: h5py.File, name: PurePosixPath, link_root: Mapping[str, str], depth: int = 0
 ) -> Place | None:
-    if depth > 16:
-        raise LinkError(f"{path}: the links from {name} go in a circle", do="mend the file")
+    if depth > MOST_LINKS:
+        raise LinkError(
+            f"{path}: the links to {name} go in a circle, or on and on",
+            expected=f"at most {MOST_LINKS} links from a name to its data",
+            do="mend the file",
+        )
     group: Any = file
     parts = name.parts[1:]
     for i, part in enumerate(parts):
@@ -85,18 +112,20 @@ def _follow(
         if isinstance(link, h5py.SoftLink):
             target = PurePosixPath(str(here), link.path, *rest)
             found = _follow(path, file, _normal(target), link_root, depth + 1)
-            return found or Place(path, str(name), f"{here / part} -> {link.path}", dangling=True)
+            shown = f"{here / part} -> {link.path}"
+            return found or Place(path, str(name), shown, True, "its target is not in the file")
         if isinstance(link, h5py.ExternalLink):
             shown = f"{here / part} -> {link.filename}::{link.path}"
             target_path = locate(path, link.filename, link_root)
             inside = _normal(PurePosixPath("/", link.path.lstrip("/"), *rest))
             if target_path is None:
-                return Place(Path(link.filename), str(inside), shown, dangling=True)
+                why = _why_not(path, link.filename, link_root)
+                return Place(Path(link.filename), str(inside), shown, True, why)
             with opened(target_path) as target_file:
                 found = _follow(target_path, target_file, inside, link_root, depth + 1)
             if found is None:
-                return Place(target_path, str(inside), shown, dangling=True)
-            return Place(found.file, found.dataset, found.link or shown, found.dangling)
+                return Place(target_path, str(inside), shown, True, f"no {inside} in the file")
+            return Place(found.file, found.dataset, found.link or shown, found.dangling, found.why)
         group = group[part]
     return Place(path, str(name))
 
@@ -118,8 +147,15 @@ def locate(source: Path, written: str, link_root: Mapping[str, str]) -> Path | N
     and by its last one or two parts beside `source`. A target outside of the source's folder is
     followed only through ``link_root``, for the name comes from inside a file.
     """
+    allowed = [Path(new).resolve() for new in link_root.values()] + [source.resolve().parent]
+    for candidate in _candidates(source, written, link_root):
+        if any(candidate.is_relative_to(root) for root in allowed) and _is_file(candidate):
+            return candidate
+    return None
+
+
+def _candidates(source: Path, written: str, link_root: Mapping[str, str]) -> Iterator[Path]:
     base = source.resolve().parent
-    candidates = []
     for old, new in link_root.items():
         if written == old or written.startswith(old.rstrip("/") + "/"):
             root = Path(new).resolve()
@@ -130,106 +166,34 @@ def locate(source: Path, written: str, link_root: Mapping[str, str]) -> Path | N
                     got=f"{written} -> {moved}",
                     expected=f"a file under {root}",
                 )
-            candidates.append(moved)
+            yield moved
     parts = PurePosixPath(written).parts
     for tail in (written, "/".join(parts[-2:]), parts[-1] if parts else ""):
-        if tail and not Path(tail).is_absolute():
-            candidates.append((base / tail).resolve())
-        elif tail and Path(tail).resolve().is_relative_to(base):
-            candidates.append(Path(tail).resolve())
-    allowed = [Path(new).resolve() for new in link_root.values()] + [base]
-    for candidate in candidates:
-        if any(candidate.is_relative_to(root) for root in allowed) and candidate.is_file():
-            return candidate
-    return None
+        if tail:
+            yield (base / tail).resolve()
 
 
-@dataclass
-class HDF5Array(BackendArray):
-    """A dataset of an HDF5 file that is read where it is indexed, and pickles as its address."""
-
-    path: Path
-    dataset: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    _files: CachingFileManager[h5py.File] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._files = CachingFileManager(
-            h5py.File, str(self.path), mode="r", kwargs={"locking": False}
-        )
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
-
-    def _read(self, key: tuple[Any, ...]) -> Array:
-        with self._files.acquire_context() as file:
-            return read_outer(file[self.dataset], key)
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long, or a folder on the way may not be entered
+        return False
 
 
-def read_outer(source: Any, key: tuple[Any, ...]) -> Array:
-    """Read ``source[key]``, where an index array counts along its own axis only.
-
-    h5py takes one index array at a time, and slowly. Frames are picked run by run; along the
-    other axes the covering range is read and picked from.
-    """
-    picked = [i for i, k in enumerate(key[1:], 1) if isinstance(k, np.ndarray)]
-    cover = tuple(
-        slice(int(k.min()), int(k.max()) + 1) if isinstance(k, np.ndarray) and k.size else k
-        for k in key[1:]
-    )
-    if not isinstance(key[0], np.ndarray):
-        out = np.asarray(source[(key[0], *cover)])
-    else:
-        runs = _runs(key[0]) or [slice(0, 0)]
-        out = np.concatenate([source[(run, *cover)] for run in runs])
-    for i in picked:
-        axis = sum(not isinstance(k, (int, np.integer)) for k in key[:i])
-        out = np.take(out, key[i] - (key[i].min() if key[i].size else 0), axis=axis)
-    return out
+def _why_not(source: Path, written: str, link_root: Mapping[str, str]) -> str:
+    if any(_is_file(candidate) for candidate in _candidates(source, written, link_root)):
+        return "the file exists, but not in the folder of the file that links to it"
+    return "no such file"
 
 
-def _runs(index: Array) -> list[slice]:
-    """An index array as slices over its runs of consecutive, ascending indices."""
-    breaks = np.flatnonzero(np.diff(index) != 1) + 1
-    return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(index, breaks) if run.size]
-
-
-@dataclass
-class MissingArray(BackendArray):
-    """Data behind a link that leads nowhere: it has a shape, and raises when touched."""
-
-    source: Path
-    link: str
-    target: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        raise missing(self.source, self.link, self.target)
-
-
-def missing(source: Path, link: str, target: Path) -> LinkError:
-    """Build the error for data whose linked file is not there."""
-    return LinkError(
-        f"{source}: the linked data cannot be reached",
-        got=f"link {link}; no such file: {target}",
-        expected="the linked file beside the file that links to it",
-        do=f"--link-root OLD=NEW where it was moved, e.g. --link-root {target.parent}=FOLDER",
-    )
-
-
-def lazy(
+def array(
     file: h5py.File,
     name: str,
     *,
     link_root: Mapping[str, str] | None = None,
     shape_if_missing: tuple[int, ...] = (),
-) -> indexing.LazilyIndexedArray:
-    """The dataset `name` as a lazy array; one behind a dangling link raises when touched.
+) -> HDF5Array | MissingArray:
+    """The dataset `name`, not read; one behind a dangling link raises when touched.
 
     Parameters
     ----------
@@ -239,22 +203,68 @@ def lazy(
         Where linked files were moved.
     shape_if_missing
         Shape to show for data that cannot be reached: what is known of it, 0 for the rest.
+
+    Raises
+    ------
+    SourceError
+        Where there is nothing of that name, or a group.
     """
     place = resolve(file, name, link_root)
     path = Path(file.filename)
     if place is None:
         raise absent(file, name)
     if place.dangling:
-        array: BackendArray = MissingArray(
-            path, place.link or name, place.file, shape_if_missing, np.dtype("uint16")
+        return MissingArray(
+            path,
+            place.link or name,
+            place.file,
+            shape_if_missing,
+            np.dtype("uint16"),
+            place.why,
         )
-    else:
-        with opened(place.file) as target:
-            found = target[place.dataset]
-            if not isinstance(found, h5py.Dataset):
-                raise SourceError(f"{place.file}: {place.dataset} is a group, not a dataset")
-            array = HDF5Array(place.file, place.dataset, tuple(found.shape), found.dtype)
-    return indexing.LazilyIndexedArray(array)
+    with opened(place.file) as target:
+        found = target[place.dataset]
+        if not isinstance(found, h5py.Dataset):
+            raise SourceError(f"{place.file}: {place.dataset} is a group, not a dataset")
+        gone = _unreachable_part(place.file, found, link_root or {})
+        if gone is not None:
+            link, part, why = gone
+            return MissingArray(path, link, part, tuple(found.shape or ()), found.dtype, why)
+        return HDF5Array(place.file, place.dataset, tuple(found.shape or ()), found.dtype)
+
+
+def _unreachable_part(
+    path: Path, found: h5py.Dataset, link_root: Mapping[str, str]
+) -> tuple[str, Path, str] | None:
+    """The first file of a virtual or external dataset that is not there.
+
+    The HDF5 library would read fill values in its place, and open files anywhere.
+    """
+    written: list[str] = []
+    if found.is_virtual:
+        written = [source.file_name for source in found.virtual_sources()]
+    elif found.external:
+        written = [source[0] for source in found.external]
+    for name in dict.fromkeys(written):
+        inside = (path.resolve().parent / name).resolve().is_relative_to(path.resolve().parent)
+        if name == "." or (inside and _is_file(path.resolve().parent / name)):
+            continue
+        why = _why_not(path, name, link_root)
+        return f"{found.name} -> {name} (a part of the dataset)", Path(name), why
+    return None
+
+
+def lazy(
+    file: h5py.File,
+    name: str,
+    *,
+    link_root: Mapping[str, str] | None = None,
+    shape_if_missing: tuple[int, ...] = (),
+) -> indexing.LazilyIndexedArray:
+    """`array`, as xarray takes it without reading it."""
+    return indexing.LazilyIndexedArray(
+        array(file, name, link_root=link_root, shape_if_missing=shape_if_missing)
+    )
 
 
 def read(
@@ -268,7 +278,13 @@ def read(
         found = target[place.dataset]
         if not isinstance(found, h5py.Dataset):
             return None
-        return np.asarray(found[()]), {k: text(v) for k, v in found.attrs.items()}
+        try:
+            values = np.asarray(found[()])
+        except (OSError, RuntimeError) as error:
+            raise SourceError(
+                f"{place.file}: {place.dataset} cannot be read", got=reason(error)
+            ) from error
+        return values, {k: text(v) for k, v in found.attrs.items()}
 
 
 def text(value: Any) -> Any:
@@ -286,7 +302,10 @@ def absent(file: h5py.File, name: str) -> SourceError:
     near = nearest(name, names)
     return SourceError(
         f"{file.filename} has no dataset {name!r}",
-        expected="one of " + ", ".join(sorted(names)[:12]) + (" ..." if len(names) > 12 else ""),
+        # Some facilities write line breaks into names.
+        expected="one of "
+        + ", ".join(" ".join(n.split()) for n in sorted(names)[:12])
+        + (" ..." if len(names) > 12 else ""),
         do=f"did you mean {near!r}?" if near else None,
     )
 

@@ -1,0 +1,179 @@
+"""Datasets of HDF5 files as lazy arrays: read where they are indexed, pickled as an address."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  registers bitshuffle, LZ4, Blosc with the HDF5 library
+import numpy as np
+from xarray.backends import BackendArray, CachingFileManager
+from xarray.core import indexing
+
+from zeoarray.errors import LinkError, SourceError
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class HDF5Array(BackendArray):
+    """A dataset of an HDF5 file that is read where it is indexed, and pickles as its address."""
+
+    path: Path
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _files: CachingFileManager[h5py.File] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._files = CachingFileManager(
+            h5py.File, str(self.path), mode="r", kwargs={"locking": False}
+        )
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
+        values: Array = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._read
+        )
+        return values
+
+    def _read(self, key: tuple[Any, ...]) -> Array:
+        try:
+            with self._files.acquire_context() as file:
+                return self._pick(file[self.dataset], key)
+        except (OSError, KeyError, RuntimeError) as error:
+            # The library's words for a torn file, a bad checksum or a filter it does not have.
+            raise SourceError(
+                f"{self.path}: {self.dataset} cannot be read",
+                got=reason(error),
+                do="fetch the file again if it is torn; h5ls -v FILE names the filters it needs",
+            ) from error
+
+    def _pick(self, source: h5py.Dataset, key: tuple[Any, ...]) -> Array:
+        return read_outer(source, key)
+
+
+@dataclass
+class FlattenedArray(HDF5Array):
+    """The frames of a scan over a grid as one list: (rotation, translation, y, x) as (frame, y, x).
+
+    Nothing is copied: a frame number becomes its place in the grid where it is read.
+    """
+
+    grid: tuple[int, ...]
+    """Sizes of the leading axes that are one list here."""
+
+    def _pick(self, source: h5py.Dataset, key: tuple[Any, ...]) -> Array:
+        frames = np.arange(math.prod(self.grid))[key[0]]
+        if frames.ndim == 0:
+            place = np.unravel_index(int(frames), self.grid)
+            return read_outer(source, (*map(int, place), *key[1:]))
+        row = self.grid[-1]
+        blocks = []
+        for run in runs(frames) or [slice(0, 0)]:
+            start = run.start
+            # A run of frames is read row by row of the grid: one row is contiguous in the file.
+            while True:
+                stop = min(run.stop, (start // row + 1) * row)
+                lead = map(int, np.unravel_index(start // row, self.grid[:-1]))
+                part = slice(start % row, start % row + stop - start)
+                blocks.append(read_outer(source, (*lead, part, *key[1:])))
+                start = stop
+                if start >= run.stop:
+                    break
+        return np.concatenate(blocks)
+
+
+@dataclass
+class MissingArray(BackendArray):
+    """Data behind a link that leads nowhere: it has a shape, and raises when touched."""
+
+    source: Path
+    link: str
+    target: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    why: str = "no such file"
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
+        raise self.error()
+
+    def error(self) -> LinkError:
+        """What touching it raises."""
+        return missing(self.source, self.link, self.target, self.why)
+
+    def entry(self, variable: str) -> dict[str, str]:
+        """What the attribute `missing` of a dataset says of `variable`."""
+        target = str(self.target)
+        return {"variable": variable, "link": self.link, "target": target, "why": self.why}
+
+
+def missing(source: Path, link: str, target: Path, why: str = "no such file") -> LinkError:
+    """Build the error for data whose linked file is not there."""
+    return LinkError(
+        f"{source}: the linked data cannot be reached",
+        got=f"link {link}; {why}: {target}",
+        expected="the linked file in the folder of the file that links to it, or beneath",
+        do=f"--link-root OLD=NEW where it was moved, e.g. --link-root {target.parent}=FOLDER",
+    )
+
+
+def flattened(array: HDF5Array | MissingArray, lead: int) -> HDF5Array | MissingArray:
+    """The first `lead` axes of `array` as one list of frames; nothing is read.
+
+    Parameters
+    ----------
+    array
+        Frames along its first axes.
+    lead
+        How many axes become one.
+    """
+    if lead == 1:
+        return array
+    shape = (math.prod(array.shape[:lead]), *array.shape[lead:])
+    if isinstance(array, HDF5Array):
+        return FlattenedArray(array.path, array.dataset, shape, array.dtype, array.shape[:lead])
+    return MissingArray(array.source, array.link, array.target, shape, array.dtype, array.why)
+
+
+def read_outer(source: Any, key: tuple[Any, ...]) -> Array:
+    """Read ``source[key]``, where an index array counts along its own axis only.
+
+    h5py takes one index array at a time, and slowly. Frames are picked run by run; along the
+    other axes the covering range is read and picked from.
+    """
+    picked = [i for i, k in enumerate(key[1:], 1) if isinstance(k, np.ndarray)]
+    cover = tuple(
+        (slice(int(k.min()), int(k.max()) + 1) if k.size else slice(0, 0))
+        if isinstance(k, np.ndarray)
+        else k
+        for k in key[1:]
+    )
+    if not isinstance(key[0], np.ndarray):
+        out = np.asarray(source[(key[0], *cover)])
+    else:
+        out = np.concatenate([source[(run, *cover)] for run in runs(key[0]) or [slice(0, 0)]])
+    for i in picked:
+        axis = sum(not isinstance(k, (int, np.integer)) for k in key[:i])
+        out = np.take(out, key[i] - (key[i].min() if key[i].size else 0), axis=axis)
+    return out
+
+
+def runs(index: Array) -> list[slice]:
+    """An index array as slices over its runs of consecutive, ascending indices.
+
+    Examples
+    --------
+    >>> runs(np.array([3, 4, 5, 9, 0, 1]))
+    [slice(3, 6, None), slice(9, 10, None), slice(0, 2, None)]
+    """
+    breaks = np.flatnonzero(np.diff(index) != 1) + 1
+    return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(index, breaks) if run.size]
+
+
+def reason(error: BaseException) -> str:
+    """What the HDF5 library says is wrong, without the name of the call that failed."""
+    said = str(error.args[-1] if error.args else error)
+    return said.partition("(")[2].rstrip(")") or said

@@ -1,0 +1,261 @@
+"""DIAD (K11) at Diamond: raw XCT and raw XRD-CT, whose data lie in linked files.
+
+DIAD moves the beam over a sample at rest (J. Appl. Cryst. 59 (2026) 1, "The moving-beam
+diffraction geometry"): KB mirrors set `u` and `z`, the stage `gts` the angle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from zeoarray.errors import SourceError
+from zeoarray.ingest import clock, hdf5, raster, tomo
+from zeoarray.ingest.arrays import Array
+from zeoarray.ingest.finder import Finder, Places
+from zeoarray.ingest.raster import Motion
+from zeoarray.ingest.reader import Options, Reader, scalar
+
+XCT, XRDCT = "diad-xct", "diad-xrdct"
+IMAGING, DIFFRACTION = "entry/imaging/data", "entry/diffraction/data"
+SUFFIXES = ("_value_set", ".value_set", "", "_value", ".value")
+"""A motor is recorded as it was asked for, or as it was read back, under these names."""
+THETA = ("gts_cs_theta", "gts_theta")
+ENERGY = ("entry/instrument/monochromator/energy", "entry/instrument/dcm/energy")
+"""``instrument/source/energy`` is that of the storage ring."""
+
+
+def _recorded(group: str, motors: tuple[str, ...]) -> tuple[str, ...]:
+    folders = (f"{group}_sum", f"{group}.sum", group)
+    return tuple(f"{f}/{m}{s}" for m in motors for s in SUFFIXES for f in folders)
+
+
+_CAMERA = "entry/instrument/imaging"
+XCT_PLACES = Places(
+    frames=(IMAGING, f"{_CAMERA}/data"),
+    image_key=(f"{_CAMERA}/image_key",),
+    angle=(
+        *_recorded("entry/imaging", THETA),
+        *(f"entry/instrument/{m}/{v}" for m in THETA for v in ("value_set", "value")),
+    ),
+    time=(f"{_CAMERA}/start_time",),
+    exposure=(f"{_CAMERA}/count_time",),
+    pixel_x=(f"{_CAMERA}/x_pixel_size",),
+    pixel_y=(f"{_CAMERA}/y_pixel_size",),
+    energy=ENERGY,
+    distance=(f"{_CAMERA}/distance",),
+)
+
+
+def _has(path: Path, name: str) -> bool:
+    if not hdf5.is_hdf5(path):
+        return False
+    with hdf5.opened(path) as file:
+        return hdf5.resolve(file, name) is not None
+
+
+def recognise_xct(path: Path) -> bool:
+    """Whether the file has camera frames (or a link to them) and their image key."""
+    return _has(path, IMAGING) and _has(path, f"{_CAMERA}/image_key")
+
+
+def read_xct(path: Path, options: Options) -> xr.Dataset:
+    """Return the scan as `counts`, `flat` and `dark`, lazily; missing files may be missing.
+
+    Parameters
+    ----------
+    path
+        The scan's NeXus file, with or without the files it links to.
+    options
+        What the user states; the file states neither a pixel size nor an X-ray energy.
+
+    Raises
+    ------
+    SourceError
+        Where frames, keys and angles do not fit each other, or no angle can be reached.
+    MissingMetadataError
+        Where no pixel size is given.
+    """
+    with hdf5.opened(path) as file:
+        finder = Finder(file, options)
+        places = XCT_PLACES
+        if options.dataset is not None:
+            if hdf5.resolve(file, options.dataset, options.link_root) is None:
+                raise hdf5.absent(file, options.dataset)
+            places = replace(places, frames=(options.dataset,))
+        return tomo.read(finder, places, reader=XCT)
+
+
+def recognise_xrdct(path: Path) -> bool:
+    """Whether the file has diffraction frames, or a link to them."""
+    return _has(path, DIFFRACTION)
+
+
+@dataclass(frozen=True)
+class Role:
+    """The motors that may set one coordinate, likeliest first, and what they are at rest."""
+
+    motors: tuple[str, ...]
+    unit: str
+    bare: str
+    """Unit of positions whose unit is not stated."""
+    at_rest: tuple[str, ...]
+    """Where the position before the scan is kept."""
+
+
+ROLES = {
+    "angle": Role(THETA, "deg", "deg", ("entry/instrument/gts/gts_theta",)),
+    "u": Role(
+        ("kb_cs_x", "kb_x", "gts_cs_x", "gts_x"),
+        "um",
+        "mm",
+        ("entry/instrument/KB/kb_x",),
+    ),
+    "z": Role(
+        ("kb_cs_y", "kb_y", "gts_cs_y", "gts_y"),
+        "um",
+        "mm",
+        # Layers are reached by raising the sample.
+        ("entry/instrument/gts/gts_y", "entry/instrument/KB/kb_y"),
+    ),
+}
+GROUP = "entry/diffraction"
+_DETECTOR = "entry/instrument/diffraction"
+_MONITORS = ("monitor", "I0", "i0", "ion_chamber", "ionc_i", "ionc")
+READINGS = {
+    "monitor": ((*(f"{GROUP}/{m}" for m in _MONITORS), "entry/monitor/data"), "1"),
+    "ring_current": ((f"{GROUP}/RingCurrent", f"{GROUP}/ring_current"), "mA"),
+}
+"""Where what is read beside the frames may be, and its unit."""
+FARTHEST_UM = 50e3
+"""No beam of DIAD moves farther: greater positions are pixels of the imaging camera."""
+
+
+def read_xrdct(path: Path, options: Options) -> xr.Dataset:
+    """Return the diffraction frames as one list, each with its angle, u and z, lazily.
+
+    ``entry/diffraction/data`` is (rotation, translation, y, x), with any number of scan axes, or
+    a list (frame, y, x).
+
+    Parameters
+    ----------
+    path
+        The scan's NeXus file, with or without the files it links to.
+    options
+        What the user states; the file does not state the beam's size.
+
+    Raises
+    ------
+    SourceError
+        Where frames and positions do not fit each other, or there is no angle or u.
+    MissingMetadataError
+        Where no beam size is given.
+    """
+    with hdf5.opened(path) as file:
+        finder = Finder(file, options)
+        motions = {name: _motion(finder, name) for name in ROLES}
+        name = options.dataset or DIFFRACTION
+        array = finder.frames((name,), "counts", shape_if_missing=(*raster.grid_of(motions), 0, 0))
+        if array is None:
+            raise hdf5.absent(file, name)
+        grid = array.shape[:-2]
+        for reading, (names, unit) in READINGS.items():
+            found = finder.series(names, unit, what=reading, bare=unit)
+            motions |= raster.reading(finder, reading, found, grid)
+        keys = finder.values((f"{_DETECTOR}/image_key",), what="image_key")
+        return raster.frames(
+            finder,
+            array,
+            motions,
+            keys=None if keys is None else keys.values,
+            scalars=_scalars(finder, motions),
+            reader=XRDCT,
+        )
+
+
+def _motion(finder: Finder, what: str) -> Motion:
+    """The motor that sets `what`: the first that moves during the scan, else the first there is."""
+    role = ROLES[what]
+    given = raster.given_angles(finder) if what == "angle" else None
+    if given is not None:
+        return given
+    reachable: list[str] = []
+    gone: list[str] = []
+    for name in _recorded(GROUP, role.motors):
+        place = hdf5.resolve(finder.file, name, finder.options.link_root)
+        if place is not None:
+            (gone if place.dangling else reachable).append(name)
+    moving = [name for name in reachable if _moves(finder, name)]
+    chosen = (moving or reachable or [])[:1]
+    names = (*gone, *chosen) if chosen else role.at_rest
+    found = finder.series(names, role.unit, what=what, bare=role.bare)
+    if found is None and what == "z":
+        finder.note("z: no height is stated; it is 0")
+        return Motion("no motor", np.zeros(1))
+    if found is None:
+        links = [hdf5.resolve(finder.file, n, finder.options.link_root) for n in gone]
+        raise SourceError(
+            f"{finder.path}: the positions of {what} cannot be found",
+            got="; ".join(f"{p.link}, {p.why}" for p in links if p) or "no such motor in the file",
+            expected="one of " + ", ".join(f"{GROUP}/{m}" for m in role.motors),
+            do="--link-root OLD=NEW where the linked files were moved",
+        )
+    name, values = found
+    if what != "angle":
+        values = _from_camera_pixels(finder, name, values, what)
+    return Motion(name, values, raster.axes_of(finder, name))
+
+
+def _moves(finder: Finder, name: str) -> bool:
+    read = hdf5.read(finder.file, name, link_root=finder.options.link_root)
+    if read is None or read[0].dtype.kind not in "uif" or read[0].size < 2:
+        return False
+    return bool(np.nanmax(read[0]) > np.nanmin(read[0])) if np.isfinite(read[0]).any() else False
+
+
+def _from_camera_pixels(finder: Finder, name: str, values: Array, what: str) -> Array:
+    """Positions [um], where the mirrors' coordinates may be pixels of the imaging camera.
+
+    The KB coordinate system is that of the camera's image, whatever units the file says.
+    """
+    far = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    if "kb_cs" not in name or far <= FARTHEST_UM:
+        return values
+    pixel = finder.options.need("pixel_size", path=finder.path)
+    finder.note(
+        f"{what}: {name} reaches {far / 1e3:g} mm, which no beam moves; it is taken as pixels of "
+        f"the imaging camera, of {pixel or 1.0:g} um"
+    )
+    return values / 1e3 * (pixel or 1.0)
+
+
+def _scalars(finder: Finder, motions: dict[str, Motion]) -> dict[str, xr.Variable]:
+    out = raster.scalars(
+        finder,
+        energy=ENERGY,
+        distance=(f"{_DETECTOR}/distance",),
+        sample_moves={dim: "gts" in motions[dim].name for dim in ("u", "z")},
+    )
+    each = finder.stated("exposure", clock.exposure(finder, (f"{_DETECTOR}/count_time",)))
+    if each is not None:
+        out["exposure"] = scalar(each, "s")
+    return out
+
+
+READERS = (
+    Reader(
+        name=XCT,
+        looks_for=f"DIAD (K11) imaging: {IMAGING} and {_CAMERA}/image_key",
+        recognise=recognise_xct,
+        read=read_xct,
+    ),
+    Reader(
+        name=XRDCT,
+        looks_for=f"DIAD (K11) diffraction frames: {DIFFRACTION}",
+        recognise=recognise_xrdct,
+        read=read_xrdct,
+    ),
+)

@@ -1,0 +1,263 @@
+"""An XCT scan put together from its pieces, wherever a file keeps them.
+
+A reader says where things are (`Places`) or finds them itself; this module sorts the frames by
+their image key, matches the angles, gives every frame a time, crops, and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from zeoarray import schema
+from zeoarray.errors import ArgumentError, SourceError, unknown
+from zeoarray.ingest import clock, flats, labels
+from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray
+from zeoarray.ingest.finder import Finder, Places
+from zeoarray.ingest.flats import Stack
+from zeoarray.ingest.projections import PROJECTION, angles
+from zeoarray.ingest.reader import position, scalar
+
+FLAT, DARK, INVALID, ALIGNMENT = 1, 2, 3, -1
+"""What the image_key of NXtomo says of a frame, beside `PROJECTION`."""
+KINDS = {"counts": PROJECTION, "flat": FLAT, "dark": DARK}
+DIMS = {
+    "counts": ("angle", "z", "u"),
+    "flat": ("flat_frame", "z", "u"),
+    "dark": ("dark_frame", "z", "u"),
+}
+TIMES = {"counts": "time", "flat": "flat_time", "dark": "dark_time"}
+
+
+def read(finder: Finder, places: Places, *, reader: str) -> xr.Dataset:
+    """Return the scan whose frames are told apart by an image key.
+
+    Parameters
+    ----------
+    finder
+        The open file and the user's options.
+    places
+        Where its pieces may be.
+    reader
+        Name of the reader.
+
+    Raises
+    ------
+    SourceError
+        Where frames, keys and angles do not fit each other, or there are no projections.
+    """
+    keys = _image_key(finder, places)
+    known = () if keys is None else (keys.size, 0, 0)
+    array = finder.frames(places.frames, "counts", shape_if_missing=known)
+    if array is None:
+        raise SourceError(
+            f"{finder.path}: there are no frames",
+            expected="a 3D dataset at one of " + ", ".join(places.frames[:4]),
+            do="--dataset PATH, where they are elsewhere in the file",
+        )
+    check_frames(finder, array)
+    frames = array.shape[0] if array.ndim == 3 else 0
+    if keys is None:
+        finder.note("there is no image_key: every frame is taken as a projection")
+        keys = np.zeros(frames, dtype=int)
+    if keys.size != frames:
+        raise SourceError(
+            f"{finder.path}: the image_key does not match the frames",
+            got=f"{keys.size} keys for {frames} frames",
+            expected="one key for each frame",
+        )
+    kept = not_ignored(finder, frames)
+    numbers = {name: kept[keys[kept] == kind] for name, kind in KINDS.items()}
+    angle = angles(finder, places, keys, numbers["counts"])
+    times = clock.times(finder, places.time, places.exposure, frames)
+    stacks = {name: Stack(array, n, times[n]) for name, n in numbers.items() if n.size}
+    return assemble(finder, places, stacks, angle, reader=reader)
+
+
+def check_frames(finder: Finder, array: HDF5Array | MissingArray) -> None:
+    """Raise unless `array` is a stack of images with something in it (or is missing)."""
+    if isinstance(array, MissingArray):
+        return
+    if len(array.shape) != 3:
+        raise SourceError(
+            f"{array.path}: {array.dataset} is not a stack of images",
+            got=f"shape {array.shape}",
+            expected="three dims: frame, row, column",
+            do="--dataset PATH, where the frames are elsewhere in the file",
+        )
+    if 0 in array.shape:
+        raise SourceError(
+            f"{array.path}: {array.dataset} holds nothing",
+            got=f"shape {array.shape}",
+            expected="frames; an interrupted scan leaves such datasets",
+        )
+    if array.dtype.kind not in "uif":
+        raise SourceError(
+            f"{array.path}: {array.dataset} holds no images", got=f"dtype {array.dtype}"
+        )
+
+
+def _image_key(finder: Finder, places: Places) -> Array | None:
+    found = finder.values(places.image_key, what="image_key")
+    if found is None:
+        return None
+    values = found.values.ravel()
+    numeric = values.dtype.kind in "uif" and bool(np.all(np.isfinite(values)))
+    if not numeric or np.any(values != np.round(values)):
+        raise SourceError(
+            f"{finder.path}: {found.name} does not hold whole numbers",
+            got=f"{values[:5]}",
+            expected="0 projection, 1 flat, 2 dark, 3 invalid",
+        )
+    keys = values.astype(int)
+    # The ESRF marks the images that it takes on the way back as -1, in a key of their own.
+    control = finder.values((f"{found.name}_control",), what="image_key")
+    if control is not None and control.values.size == keys.size:
+        keys = np.where(control.values.ravel() == ALIGNMENT, ALIGNMENT, keys)
+    odd = sorted(set(keys.tolist()) - {ALIGNMENT, PROJECTION, FLAT, DARK, INVALID})
+    if odd:
+        raise SourceError(
+            f"{finder.path}: {found.name} has keys that mean nothing",
+            got=", ".join(map(str, odd)),
+            expected="0 projection, 1 flat, 2 dark, 3 invalid, -1 alignment",
+        )
+    for key, meaning in ((INVALID, "invalid"), (ALIGNMENT, "alignment images")):
+        if count := int(np.sum(keys == key)):
+            finder.note(f"{count} frames are left out: the image_key says {meaning}")
+    return keys
+
+
+def not_ignored(finder: Finder, frames: int) -> Array:
+    """Numbers of the frames that the options do not leave out, of `frames` in the file.
+
+    Raises
+    ------
+    ArgumentError
+        Where a frame to leave out does not exist.
+    """
+    ignore = np.array(sorted(set(finder.options.ignore)), dtype=int)
+    if ignore.size and (ignore[0] < 0 or ignore[-1] >= frames):
+        raise ArgumentError(
+            f"{finder.path}: frames to ignore that do not exist",
+            got=", ".join(str(i) for i in ignore if not 0 <= i < frames),
+            expected=f"0 to {frames - 1}, counted over all frames of the file",
+        )
+    if ignore.size:
+        finder.note(f"{ignore.size} frames are left out, as asked for")
+    return np.setdiff1d(np.arange(frames), ignore)
+
+
+def assemble(
+    finder: Finder,
+    places: Places,
+    stacks: Mapping[str, Stack],
+    angle: xr.Variable,
+    *,
+    reader: str,
+) -> xr.Dataset:
+    """Return the labelled scan: crop, positions, scalars, units.
+
+    Parameters
+    ----------
+    finder, places
+        The open file, and where its metadata may be.
+    stacks
+        `counts`, and `flat` and `dark` where there are any.
+    angle
+        Angle of each projection [deg].
+    reader
+        Name of the reader.
+    """
+    stacks = flats.replaced(finder, stacks)
+    variables: dict[str, xr.Variable] = {}
+    coords: dict[str, xr.Variable] = {"angle": angle}
+    for name, stack in stacks.items():
+        whole = xr.Variable(DIMS[name], indexing.LazilyIndexedArray(stack.array))
+        variables[name] = whole[as_slice(stack.chosen)]
+        if stack.time is not None:
+            coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
+    for name in ("flat", "dark"):
+        if name not in variables:
+            finder.note(f"there are no {name} frames")
+    pixel = _pixel_sizes(finder, places)
+    sizes = dict(zip(("z", "u"), variables["counts"].shape[1:], strict=True))
+    crop = _crop(finder, sizes)
+    for dim, size in sizes.items():
+        coords[dim] = position(dim, size, pixel[dim], crop.get(dim)) if size else _nowhere(dim)
+    kept = {dim: slice(*limits) for dim, limits in crop.items()}
+    ds = xr.Dataset({name: v.isel(kept) for name, v in variables.items()}, coords)
+    ds = ds.assign_coords(_scalars(finder, places, pixel["u"]))
+    ds = labels.finish(ds, schema.SCAN_XCT, reader=reader, source=finder.files, notes=finder.notes)
+    _keep_units(ds, coords)
+    gone = {n: s.array for n, s in stacks.items() if isinstance(s.array, MissingArray)}
+    return ds.assign_attrs(missing=[a.entry(n) for n, a in gone.items()]) if gone else ds
+
+
+def _along(variable: xr.Variable, dim: str) -> xr.Variable:
+    """`variable` with its dim named `dim`."""
+    return xr.Variable((dim,), variable.values, variable.attrs)
+
+
+def _keep_units(ds: xr.Dataset, coords: Mapping[str, xr.Variable]) -> None:
+    """Positions without a pixel size are in px, and the order of frames is a number."""
+    for name, variable in coords.items():
+        if "units" in variable.attrs:
+            ds[name].attrs["units"] = variable.attrs["units"]
+
+
+def as_slice(index: Array) -> slice | Array:
+    """Consecutive numbers as a slice, which later indices compose with more cheaply."""
+    if index.size and np.all(np.diff(index) == 1):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
+
+
+def _nowhere(dim: str) -> xr.Variable:
+    return xr.Variable((dim,), np.empty(0))
+
+
+def _crop(finder: Finder, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    for dim in finder.options.crop:
+        if dim not in sizes:
+            raise unknown("dim to crop", dim, sizes)
+    # What cannot be reached has no size yet, so nothing of it is left out.
+    return {dim: limits for dim, limits in finder.options.crop.items() if sizes[dim]}
+
+
+def _pixel_sizes(finder: Finder, places: Places) -> dict[str, float | None]:
+    believable = (1e-3, 1e3)
+    found = {
+        "u": finder.number(places.pixel_x, "um", what="pixel size", within=believable),
+        "z": finder.number(places.pixel_y, "um", what="pixel size", within=believable),
+    }
+    one = found["u"] if found["u"] is not None else found["z"]
+    nominal = finder.stated("pixel_size", one)
+    if finder.options.pixel_size is not None:
+        return {"z": nominal, "u": nominal}
+    needed = finder.options.need("pixel_size", nominal, path=finder.path)
+    sizes = {dim: needed if size is None else size for dim, size in found.items()}
+    if sizes["u"] != sizes["z"]:
+        finder.note(f"pixels are not square: u {sizes['u']:g} um, z {sizes['z']:g} um")
+    return sizes
+
+
+def _scalars(finder: Finder, places: Places, pixel: float | None) -> dict[str, xr.Variable]:
+    out = labels.senses(finder.options)
+    if pixel is not None:
+        out["resolution"] = scalar(pixel, "um")
+    energy = finder.number(places.energy, "keV", what="energy", within=(0.1, 1000.0))
+    wavelength = finder.number(
+        places.wavelength, "angstrom", what="wavelength", within=(0.01, 100.0)
+    )
+    out |= labels.beam(finder.options, energy=energy, wavelength=wavelength, notes=finder.notes)
+    exposure = finder.stated("exposure", clock.exposure(finder, places.exposure))
+    if exposure is not None:
+        out["exposure"] = scalar(exposure, "s")
+    in_file = finder.number(places.distance, "m", what="distance", within=(1e-4, 1e3))
+    distance = finder.stated("distance", in_file)
+    if distance is not None:
+        out["distance"] = scalar(distance, "m")
+    return out

@@ -223,7 +223,6 @@ class Finder:
             return None
         if found.unit is None:
             if bare != "1":
-                if bare != "1":
                 self.note(f"{what}: {found.name} has no units; taken as {bare}")
             return units.convert(values, str(bare), unit)
         try:

@@ -88,19 +88,21 @@ def read(path: Path, options: Options) -> xr.Dataset:
     with hdf5.opened(path) as file:
         finder = Finder(file, options)
         entry = _chosen(finder, _entries(file))
-        array = finder.frames(entry.frames, "counts")
-        if array is None:
-            raise hdf5.absent(file, entry.frames[0])
         motions = {dim: m for dim in MOTORS if (m := _motion(finder, entry, dim)) is not None}
         points = _points(motions)
-        if entry.definition == "NXxrd" and len(array.shape) - points != 1:
+        known = raster.grid_of(motions)
+        if entry.definition == "NXxrd":
+            known = (*known, 0, 0)
+        array = finder.frames(entry.frames, "counts", shape_if_missing=known)
+        if array is None:
+            raise hdf5.absent(file, entry.frames[0])
+        if len(array.shape) == points + 2:
             return _frames(finder, entry, array, motions)
         return _sinogram(finder, entry, array, motions, points)
 
 
 def _chosen(finder: Finder, entries: list[Entry]) -> Entry:
     wanted = finder.options.dataset
-    others = [*entries]
     if wanted is None:
         chosen = entries[0]
     else:
@@ -109,7 +111,7 @@ def _chosen(finder: Finder, entries: list[Entry]) -> Entry:
         if not matching:
             raise hdf5.absent(finder.file, wanted)
         chosen = matching[0]
-    left = [f"{e.path} ({e.definition})" for e in others if e is not chosen]
+    left = [f"{e.path} ({e.definition})" for e in entries if e is not chosen]
     left += [f"{p} ({d}, spectra)" for p, d in discover.entries(finder.file, SPECTRA).items()]
     if left:
         finder.note(f"{chosen.path} is read; the file also holds {', '.join(left)}")
@@ -127,9 +129,7 @@ def _motion(finder: Finder, entry: Entry, dim: str) -> Motion | None:
     found = finder.series((f"{group}/{motor}",), unit, what=dim, bare=bare)
     if found is None:
         return None
-    said: Any = finder.file[group].attrs.get(f"{motor}_indices")
-    axes = None if said is None else tuple(int(hdf5.text(a)) for a in np.ravel(said))
-    return Motion(found[0], found[1], axes)
+    return Motion(*found, raster.axes_of(finder, found[0]))
 
 
 def _points(motions: Mapping[str, Motion]) -> int:
@@ -161,19 +161,19 @@ def _frames(
         {"z": Motion("no motor", np.zeros(1))}
         | dict(motions)
         | raster.reading(finder, "monitor", found, grid),
-        scalars=_scalars(finder, entry),
+        scalars=_scalars(finder, entry, motions),
         reader=NAME,
     )
 
 
-def _scalars(finder: Finder, entry: Entry) -> dict[str, xr.Variable]:
+def _scalars(finder: Finder, entry: Entry, motions: Mapping[str, Motion]) -> dict[str, xr.Variable]:
     instrument = f"{entry.path}/instrument"
     return raster.scalars(
         finder,
         energy=(f"{instrument}/monochromator/energy",),
         wavelength=(f"{instrument}/monochromator/wavelength",),
         distance=(f"{instrument}/detector/distance",),
-        sample_moves={"u": True, "z": True},
+        sample_moves={"u": True, "z": "z" in motions},
     )
 
 
@@ -184,8 +184,6 @@ def _sinogram(
     motions: Mapping[str, Motion],
     points: int,
 ) -> xr.Dataset:
-    if isinstance(array, MissingArray):
-        raise array.error()
     grid = array.shape[:points]
     along = {d: _along_one_axis(finder, m, grid, d) for d, m in motions.items()}
     coords: dict[str, Any] = {
@@ -196,16 +194,15 @@ def _sinogram(
         finder.note("z: no height is stated; it is 0")
         coords["z"] = xr.Variable((), 0.0)
     axes = {dim: axis for dim, (axis, _) in along.items() if axis is not None}
-    if set(axes.values()) != set(range(points)) or len(axes) != points:
+    unclaimed = [n for axis, n in enumerate(grid) if axis not in axes.values() and n > 1]
+    if unclaimed or len(set(axes.values())) != len(axes):
         raise SourceError(
-            f"{finder.path}: the axes of {entry.path} are not those of a rotated and translated "
-            "scan",
-            got=f"{points} axes, of which positions belong to {axes}",
+            f"{finder.path}: {entry.path} is no scan that rotates and translates",
+            got=f"shape {array.shape}; positions move along the axes {axes}",
             expected="theta, x and y each along an axis of their own",
         )
     dims: list[str] = [dim for dim in ("z", "angle", "u") if dim in axes]
     order = tuple(axes[dim] for dim in dims)
-    variables = {"intensity": array}
     if len(array.shape) == points + 1:
         coords["q"] = _q(finder, entry, array.shape[-1])
         dims, order = [*dims, "q"], (*order, points)
@@ -214,17 +211,13 @@ def _sinogram(
             f"{finder.path}: {entry.path} is neither frames, patterns nor one number a point",
             got=f"shape {array.shape} for {points} scan axes",
         )
-    ds = xr.Dataset(
-        {
-            n: xr.Variable(dims, indexing.LazilyIndexedArray(View(a, order)))
-            for n, a in variables.items()
-        },
-        coords,
-    )
+    intensity = xr.Variable(dims, indexing.LazilyIndexedArray(View(array, order)))
+    ds = xr.Dataset({"intensity": intensity}, coords | _scalars(finder, entry, motions))
     ds = _with_monitor(finder, entry, ds, grid, axes)
-    ds = ds.assign_coords(_scalars(finder, entry))
     ds = labels.finish(ds, schema.SINOGRAM, reader=NAME, source=finder.files, notes=finder.notes)
     ds["intensity"].attrs["units"] = "counts"
+    if isinstance(array, MissingArray):
+        ds.attrs["missing"] = [array.entry("intensity")]
     return ds
 
 

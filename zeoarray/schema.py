@@ -61,8 +61,10 @@ PIXEL2 = Var("pixel2", (), "float", "m", "detector pixel along det_x")
 DETECTOR = Var("detector", (), "text", None, "detector name, as pyFAI knows it")
 ORIENTATION = Var("orientation", (), "number", "1", "origin of the image, pyFAI's 1 to 4")
 MASK = Var("mask", ("det_y", "det_x"), "flag", None, "1 where a detector pixel is bad")
+DETECTOR_CONFIG = Var("detector_config", (), "text", None, "what else pyFAI's detector takes, JSON")
+SENSOR_PARALLAX = Var("sensor_parallax", (), "flag", None, "1: pyFAI corrects for a thick sensor")
 GEOMETRY = (DISTANCE, PONI1, PONI2, ROT1, ROT2, ROT3, PIXEL1, PIXEL2, WAVELENGTH, DETECTOR,
-            ORIENTATION)  # fmt: skip
+            ORIENTATION, DETECTOR_CONFIG, SENSOR_PARALLAX)  # fmt: skip
 
 # --- variables --------------------------------------------------------------------------------
 COUNTS = Var("counts", ("angle", "z", "u"), "number", "counts", "raw projections")

@@ -23,6 +23,7 @@ from zeoarray.ingest import hdf5, labels
 from zeoarray.ingest.angles import angles_of
 from zeoarray.ingest.arrays import MissingArray
 from zeoarray.ingest.motors import Motor, along, placed, rotation
+from zeoarray.ingest.photons import photons
 from zeoarray.ingest.reader import Options, Reader, position, scalar
 from zeoarray.ingest.views import Readable, View
 
@@ -190,7 +191,7 @@ class _Result:
                 got=f"{len(values)} values, {int((~np.isfinite(values)).sum())} of them no number",
                 expected=f"{bins} ascending numbers",
             )
-        beam = labels.beam(self.options, **_photons(self.file), notes=self.notes)
+        beam = labels.beam(self.options, **photons(self.file), notes=self.notes)
         wavelength = float(beam["wavelength"].values) if beam else None
         unit = attrs.get("units", attrs.get("unit"))
         if unit is None:
@@ -282,29 +283,6 @@ class _Result:
 
 def _lazily(view: View, dims: Sequence[str]) -> xr.Variable:
     return xr.Variable(dims, indexing.LazilyIndexedArray(view))
-
-
-def _photons(file: h5py.File) -> dict[str, float | None]:
-    """Energy [keV] and wavelength [angstrom] that the file states for its beam."""
-    found: dict[str, float | None] = {"energy": None, "wavelength": None}
-    wanted = {
-        "monochromator/energy": ("energy", "keV"),
-        "beam/incident_energy": ("energy", "keV"),
-        "monochromator/wavelength": ("wavelength", "angstrom"),
-        "beam/incident_wavelength": ("wavelength", "angstrom"),
-    }
-    for name in hdf5.datasets(file):
-        key = "/".join(name.split("/")[-2:])
-        if key not in wanted or found[wanted[key][0]] is not None:
-            continue
-        read = hdf5.read(file, name)
-        if read is None or read[0].size != 1 or "units" not in read[1]:
-            continue
-        quantity, unit = wanted[key]
-        value = float(np.ravel(read[0])[0])
-        if np.isfinite(value) and value > 0:
-            found[quantity] = units.convert(value, str(read[1]["units"]), unit)
-    return found
 
 
 def _process(file: h5py.File, folder: str) -> list[str]:

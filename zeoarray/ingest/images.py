@@ -216,6 +216,10 @@ class ImageStack(BackendArray):
         rows, columns = key
         return np.array(frame[rows][..., columns], self.dtype)
 
+    def read_frame(self, index: int) -> Array:
+        """Read one whole frame, (row, column)."""
+        return self._frame(index, (slice(None), slice(None)))
+
     def select(self, keep: Sequence[int]) -> ImageStack:
         """The stack of some of the frames, in the order given."""
         return ImageStack(tuple(self.frames[i] for i in keep), self.frame_shape, self.dtype)

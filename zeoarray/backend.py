@@ -1,11 +1,15 @@
-"""Which array library an array belongs to, decided in this one place; and the count of threads."""
+"""Which array library an array belongs to, and how many threads libraries may start: each once."""
 
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from zeoarray.errors import ArgumentError
 
@@ -17,6 +21,11 @@ def xp_of(*arrays: object) -> ModuleType:
     ------
     ArgumentError
         Where one array is on a GPU and another in host memory: nothing is copied in silence.
+
+    Examples
+    --------
+    >>> xp_of(np.zeros(3), 2.0).__name__
+    'numpy'
     """
     on_gpu = {type(a).__module__.partition(".")[0] == "cupy" for a in arrays if hasattr(a, "dtype")}
     if on_gpu == {True, False}:
@@ -35,3 +44,61 @@ def to_host(array: object) -> np.ndarray:
     if xp_of(array) is np:
         return np.asarray(array)
     return np.asarray(sys.modules["cupy"].asnumpy(array))
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS, OpenMP and Blosc to one thread: parallelism is by tasks, not inside one.
+
+    Safe where several threads are in it at once: what a library counts for the whole process is
+    set by the first that enters and put back by the last that leaves; what OpenMP counts for each
+    thread is set and put back in each. Numba needs nothing: our kernels are not compiled with
+    ``parallel=True``, and asking it for one thread would start its pool, after which a process
+    that uses GNU OpenMP cannot fork.
+
+    Examples
+    --------
+    >>> with single_threaded():
+    ...     float(np.eye(3).dot(np.ones(3)).sum())
+    3.0
+    """
+    with ExitStack() as held:
+        libraries = _libraries()
+        held.enter_context(_process_wide(libraries))
+        held.enter_context(libraries.select(user_api="openmp").limit(limits=1))
+        yield
+
+
+_LOCK = threading.Lock()
+_INSIDE = ExitStack()
+_ENTERED = 0
+_SEEN: tuple[int, ThreadpoolController] | None = None
+
+
+def _libraries() -> ThreadpoolController:
+    # Finding the loaded libraries takes milliseconds, a block often less: looked for again only
+    # where a module was imported since.
+    global _SEEN
+    seen = _SEEN
+    if seen is None or seen[0] != len(sys.modules):
+        seen = _SEEN = (len(sys.modules), ThreadpoolController())
+    return seen[1]
+
+
+@contextmanager
+def _process_wide(libraries: ThreadpoolController) -> Iterator[None]:
+    global _ENTERED
+    with _LOCK:
+        _ENTERED += 1
+        if _ENTERED == 1:
+            _INSIDE.enter_context(libraries.select(user_api="blas").limit(limits=1))
+            if blosc := sys.modules.get("numcodecs.blosc"):
+                _INSIDE.callback(setattr, blosc, "use_threads", getattr(blosc, "use_threads", None))
+                setattr(blosc, "use_threads", False)  # noqa: B010  mypy does not know it
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _ENTERED -= 1
+            if _ENTERED == 0:
+                _INSIDE.close()

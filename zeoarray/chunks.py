@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from zeoarray.errors import ArgumentError
@@ -106,6 +106,95 @@ def union_halo(halos: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return total
 
 
+def joined(
+    shape: Sequence[int], chunk: Sequence[int], itemsize: int, limit: int
+) -> tuple[int, ...]:
+    """Sizes of blocks to read: whole chunks, joined from the last dim on up to `limit` bytes.
+
+    Examples
+    --------
+    >>> joined((4000, 2160, 2560), (1, 2160, 2560), 2, 64_000_000)
+    (5, 2160, 2560)
+    """
+    sizes = [min(c, max(n, 1)) for n, c in zip(shape, chunk, strict=True)]
+    for axis in reversed(range(len(sizes))):
+        most = max(1, limit // max(math.prod(sizes) * itemsize, 1))
+        sizes[axis] = min(sizes[axis] * most, max(shape[axis], 1))
+    return tuple(sizes)
+
+
+def merged(parts: Sequence[int], *, grain: int = 1, least: int = 1) -> tuple[int, ...]:
+    """Join neighbouring parts of a dim until each is a multiple of `grain` and at least `least`.
+
+    Only the last part may be no multiple; one that is too small is joined to the part before it.
+
+    Examples
+    --------
+    >>> merged((3, 3, 3, 2), grain=2)
+    (6, 5)
+    >>> merged((4, 1, 4), least=2)
+    (4, 5)
+    """
+    out: list[int] = []
+    open_part = 0
+    for part in parts:
+        open_part += part
+        if open_part % grain == 0 and open_part >= least:
+            out.append(open_part)
+            open_part = 0
+    if out and 0 < open_part < max(grain, least):
+        out[-1] += open_part
+    elif open_part or not out:
+        out.append(open_part)
+    return tuple(out)
+
+
+def smaller(
+    parts: Mapping[str, tuple[int, ...]],
+    most: int,
+    *,
+    free: Collection[str],
+    grain: Mapping[str, int],
+    least: Mapping[str, int],
+) -> dict[str, tuple[int, ...]]:
+    """Halve the parts along `free` dims until no block has more than `most` elements, or none can.
+
+    Parameters
+    ----------
+    parts
+        Sizes of the parts along each dim.
+    most
+        Elements that a block may have.
+    free
+        Dims that may be cut, the longest of them first.
+    grain, least
+        What each part along a dim is a multiple of (1 if not named), and at least.
+
+    Examples
+    --------
+    >>> smaller({"angle": (8,), "z": (6, 2)}, 16, free={"z"}, grain={}, least={})
+    {'angle': (8,), 'z': (2, 1, 2, 1, 1, 1)}
+    """
+    out = dict(parts)
+    while math.prod(max(p) for p in out.values()) > most:
+        halves = {
+            d: tuple(h for part in out[d] for h in _halves(part, grain.get(d, 1), least.get(d, 1)))
+            for d in free
+        }
+        longest = max(
+            free, key=lambda d: (max(out[d]) > max(halves[d])) * max(out[d]), default=None
+        )
+        if longest is None or max(halves[longest]) == max(out[longest]):
+            break
+        out[longest] = halves[longest]
+    return out
+
+
+def _halves(part: int, grain: int, least: int) -> tuple[int, ...]:
+    half = math.ceil(part / 2 / grain) * grain
+    return (half, part - half) if min(half, part - half) >= max(grain, least) else (part,)
+
+
 def blocks_in_flight(limit: int, fixed: int, block: int) -> int:
     """How many blocks of `block` bytes run at once within `limit`, `fixed` bytes held beside them.
 
@@ -132,8 +221,10 @@ def format_bytes(number: float) -> str:
     >>> format_bytes(1234567)
     '1.2 MB'
     """
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(number) < 1000 or unit == "TB":
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+    if abs(number) < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB"):
         number /= 1000
-    raise AssertionError("unreachable")
+        if abs(number) < 999.95:
+            return f"{number:.1f} {unit}"
+    return f"{number / 1000:.1f} TB"

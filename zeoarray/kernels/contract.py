@@ -1,29 +1,35 @@
 """`@kernel`: the one line above a pure function that says how it may be cut into blocks.
 
 ``@kernel("(angle,u),(angle)->(y,x)")`` reads: the first array ends in the dims *angle, u*, the
-second in *angle*, the result in *y, x*. These core dims are never cut (unless `halo` names them);
-every dim before them is a batch dim that the kernel must not look at.
+second in *angle*, the result in *y, x*. These core dims are never cut (unless `halo` or `grain`
+names them); every dim before them is a batch dim that the kernel must not look at.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from zeoarray.errors import ContractError
+import numpy as np
+
+from zeoarray.errors import ArgumentError, ContractError, unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 Dims = tuple[str, ...]
-Halo = Mapping[str, "int | Callable[[Mapping[str, Any]], int]"]
+Parameters = Mapping[str, Any]
+Sizes = Mapping[str, int]
+Margin = Mapping[str, "int | Callable[[Parameters], int]"]
+Dtype = Literal["float", "same", "flag"]
 
 _SIGNATURE = re.compile(r"(\([\w,]*\))(,\([\w,]*\))*->(\([\w,]*\))(,\([\w,]*\))*")
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that one call needs beyond its inputs and outputs."""
+    """Bytes that one call needs beyond its inputs and outputs, for data of at most four bytes."""
 
     fixed: int
     """Held once per worker whatever the block: a plan, a matrix."""
@@ -31,11 +37,11 @@ class Memory:
     """Held while one block runs: scratch arrays of its size."""
 
 
-MemoryOf = Callable[[Mapping[str, int], Mapping[str, Any], int], Memory]
+MemoryOf = Callable[[Sizes, Parameters, int], Memory]
 """(sizes of all dims with ``batch`` for the product of batch dims, parameters, threads)."""
 
 
-def no_memory(sizes: Mapping[str, int], parameters: Mapping[str, Any], threads: int) -> Memory:
+def no_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     """For kernels that hold nothing but their inputs and outputs."""
     return Memory(0, 0)
 
@@ -48,25 +54,66 @@ class Kernel:
     function: Callable[..., Any]
     inputs: tuple[Dims, ...]
     outputs: tuple[Dims, ...]
-    halo: Halo
+    rows: Mapping[str, Dims]
+    """Keyword arguments that may be one value or an array with one for each batch row, and the
+    core dims that such an array ends in."""
+    halo: Margin
+    grain: Margin
     memory: MemoryOf
-    dtype: Literal["float", "same"]
-    """``float``: floats keep their dtype and integers become float32; ``same``: dtype is kept."""
-    sizes: Callable[[Mapping[str, int], Mapping[str, Any]], Mapping[str, int]] | None
+    dtype: tuple[Dtype, ...]
+    """One for each output: see `kernel`."""
+    sizes: Callable[[Sizes, Parameters], Sizes] | None
     """(input sizes, parameters) to sizes of dims that the kernel creates or changes."""
 
-    def overlap(self, parameters: Mapping[str, Any]) -> dict[str, int]:
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The keyword arguments with their defaults; `inspect.Parameter.empty` where required."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def resolve(self, given: Parameters) -> dict[str, Any]:
+        """Return every keyword argument with its value, from those that were `given`.
+
+        Raises
+        ------
+        UnknownNameError
+            For a name that the kernel does not have, with the nearest that it has.
+        ArgumentError
+            For a required one that is missing.
+        """
+        defaults = self.defaults
+        for name in given:
+            if name not in defaults:
+                raise unknown(f"parameter of {self.name}", name, defaults)
+        resolved = {**defaults, **given}
+        for name, value in resolved.items():
+            if value is inspect.Parameter.empty:
+                raise ArgumentError(f"{self.name} needs the parameter {name!r}")
+        return resolved
+
+    def overlap(self, parameters: Parameters) -> dict[str, int]:
         """Rows of each halo dim that a block needs from either neighbour."""
         return {d: h(parameters) if callable(h) else h for d, h in self.halo.items()}
 
-    def output_sizes(
-        self, sizes: Mapping[str, int], parameters: Mapping[str, Any]
-    ) -> dict[str, int]:
+    def grains(self, parameters: Parameters) -> dict[str, int]:
+        """Rows of each grain dim that belong together: it is cut at multiples of them only."""
+        return {d: g(parameters) if callable(g) else g for d, g in self.grain.items()}
+
+    def output_sizes(self, sizes: Sizes, parameters: Parameters) -> dict[str, int]:
         """Size of every dim of the outputs, given those of the inputs."""
         known = dict(sizes)
         if self.sizes is not None:
             known.update(self.sizes(sizes, parameters))
         return {d: known[d] for dims in self.outputs for d in dims}
+
+    def output_dtype(self, output: int, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Dtype of one output, where the first input has `dtype`."""
+        kind = self.dtype[output]
+        if kind == "flag":
+            return np.dtype(bool)
+        if kind == "same" or dtype.kind in "fc":
+            return dtype
+        return np.dtype(np.float32)
 
 
 KERNELS: dict[str, Kernel] = {}
@@ -97,39 +144,62 @@ def parse_signature(signature: str) -> tuple[tuple[Dims, ...], tuple[Dims, ...]]
 def kernel(
     signature: str,
     *,
-    halo: Halo | None = None,
+    rows: Mapping[str, Dims] | None = None,
+    halo: Margin | None = None,
+    grain: Margin | None = None,
     memory: MemoryOf = no_memory,
-    dtype: Literal["float", "same"] = "float",
-    sizes: Callable[[Mapping[str, int], Mapping[str, Any]], Mapping[str, int]] | None = None,
+    dtype: Dtype | tuple[Dtype, ...] = "float",
+    sizes: Callable[[Sizes, Parameters], Sizes] | None = None,
 ) -> Callable[[F], F]:
     """Declare how a pure function of arrays may be cut, and register it.
+
+    The function takes as many positional arrays as `signature` has groups before the arrow; what
+    follows them is keyword-only.
 
     Parameters
     ----------
     signature
-        Core dims of each array argument and of each result, last dims first-class.
+        Core dims of each array argument and of each result.
+    rows
+        Keyword arguments that may be one value or an array with one for each batch row, with the
+        core dims of such an array: ``{"center": (), "weights": ("angle",)}``.
     halo
         Core dims that may be cut all the same, if each block gets this many rows of its
-        neighbours; a function of the parameters where it depends on them.
+        neighbours; a function of the parameters where it depends on them. 0 where rows do not
+        meet: the kernel works along that dim element by element.
+    grain
+        Core dims that may be cut at multiples of this many rows, which become one row of output.
     memory
         Bytes needed beyond inputs and outputs.
     dtype
-        Whether integers become float32 (``float``) or every dtype is kept (``same``).
+        Of the outputs (one for all, or one each): ``float`` keeps floats and makes integers
+        float32; ``same`` keeps every dtype; ``flag`` is bool.
     sizes
         Sizes of output dims that are not those of an input.
+
+    Raises
+    ------
+    ContractError
+        Where the declaration contradicts itself or the function.
     """
     inputs, outputs = parse_signature(signature)
+    kinds: tuple[Dtype, ...] = dtype if isinstance(dtype, tuple) else (dtype,) * len(outputs)
 
     def declare(function: F) -> F:
-        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        missing = {d for dims in outputs for d in dims} - {d for dims in inputs for d in dims}
-        if missing and sizes is None:
-            raise ContractError(
-                f"{name}: output dims {sorted(missing)} have no size",
-                do="give sizes=, a function of input sizes and parameters",
-            )
-        entry = Kernel(name, function, inputs, outputs, halo or {}, memory, dtype, sizes)
-        KERNELS[name] = entry
+        entry = Kernel(
+            name=f"{function.__module__.rpartition('.')[2]}.{function.__name__}",
+            function=function,
+            inputs=inputs,
+            outputs=outputs,
+            rows=dict(rows or {}),
+            halo=dict(halo or {}),
+            grain=dict(grain or {}),
+            memory=memory,
+            dtype=kinds,
+            sizes=sizes,
+        )
+        _check(entry)
+        KERNELS[entry.name] = entry
         function.contract = entry  # type: ignore[attr-defined]
         return function
 
@@ -145,3 +215,41 @@ def contract_of(function: Callable[..., Any]) -> Kernel:
             do="declare it with @kernel('(in)->(out)')",
         )
     return contract
+
+
+def _check(entry: Kernel) -> None:
+    parameters = inspect.signature(entry.function).parameters.values()
+    arrays = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    others = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if len(arrays) != len(entry.inputs) or len(arrays) + len(others) != len(parameters):
+        raise ContractError(
+            f"{entry.name}: the signature and the function's arguments do not agree",
+            got=str(inspect.signature(entry.function)),
+            expected=f"{len(entry.inputs)} positional arrays, then keyword-only parameters",
+        )
+    known = {d for dims in entry.inputs for d in dims}
+    missing = {d for dims in entry.outputs for d in dims} - known
+    if missing and entry.sizes is None:
+        raise ContractError(
+            f"{entry.name}: output dims {sorted(missing)} have no size",
+            do="give sizes=, a function of input sizes and parameters",
+        )
+    if len(entry.dtype) != len(entry.outputs):
+        raise ContractError(
+            f"{entry.name}: {len(entry.dtype)} dtypes for {len(entry.outputs)} outputs"
+        )
+    for dims in (*entry.inputs, *entry.outputs):
+        if len(set(dims)) != len(dims):
+            raise ContractError(f"{entry.name}: a dim stands twice in {dims}", do="name both")
+    for name in set(entry.rows) - set(others):
+        raise ContractError(f"{entry.name}: rows= names {name!r}, which is no keyword argument")
+    for dim in {*entry.halo, *entry.grain}:
+        # A block of an output that has not the dim would come from several blocks of input.
+        if not all(dim in dims for dims in (entry.inputs[0], *entry.outputs)):
+            raise ContractError(
+                f"{entry.name}: {dim!r} may not be cut",
+                expected="halo= and grain= of dims that the first input and all outputs have",
+            )
+    twin = KERNELS.get(entry.name)
+    if twin is not None and twin.function.__module__ != entry.function.__module__:
+        raise ContractError(f"two kernels are called {entry.name!r}", do="rename one of them")

@@ -1,0 +1,272 @@
+"""The bridge from kernels to labelled arrays: `lift`, and how lazily indexed arrays become dask's.
+
+Above this floor a variable has named dims and may be lazy; below it is an array whose core dims
+are the last ones. What a kernel may be cut along stands in its contract, so nothing here knows
+any kernel.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from zeoarray import chunks, graph
+from zeoarray.backend import single_threaded
+from zeoarray.errors import ArgumentError, ContractError, SchemaError
+from zeoarray.kernels.contract import Dims, Kernel, Memory, contract_of
+
+__all__ = ["Call", "chunked", "known", "lift", "recorded", "single_threaded"]
+
+READ_BYTES = 1 << 26
+"""What one dask chunk of a file's array holds, about."""
+
+
+def chunked(ds: xr.Dataset, sizes: Mapping[str, int] | None = None) -> xr.Dataset:
+    """Return `ds` with its lazily indexed arrays as dask arrays; nothing is read.
+
+    NumPy arrays stay NumPy, and arrays of one dim (positions, times) stay as they are: they are
+    wanted whole and at once.
+
+    Parameters
+    ----------
+    ds
+        A dataset, for instance as a reader opens it.
+    sizes
+        Sizes of the blocks along some dims. Along the others, blocks are whole chunks as they lie
+        on disk (``encoding["chunks"]``; frames where it is not known), up to 64 MB.
+    """
+    given = dict(sizes or {})
+    if strange := sorted(set(given) - set(map(str, ds.dims))):
+        raise ArgumentError(
+            "these dims have sizes but are not in the dataset",
+            got=", ".join(strange),
+            expected="some of " + ", ".join(map(str, ds.dims)),
+        )
+    lazy = {name: v for name, v in ds.variables.items() if v.ndim > 1 and is_lazy(v)}
+    return ds.assign({name: _chunk(v, given) for name, v in lazy.items()})
+
+
+def is_lazy(variable: xr.Variable) -> bool:
+    """Whether the values are still in a file: touching them would read them all."""
+    return isinstance(variable._data, indexing.ExplicitlyIndexed) and not variable._in_memory
+
+
+def _chunk(variable: xr.Variable, given: Mapping[str, int]) -> xr.Variable:
+    frame = (1,) * (variable.ndim - 2) + variable.shape[-2:]
+    stored = variable.encoding.get("preferred_chunks", variable.encoding.get("chunks", frame))
+    if isinstance(stored, Mapping):
+        stored = tuple(stored.get(d, n) for d, n in variable.sizes.items())
+    chunk = [given.get(str(d), s) for d, s in zip(variable.dims, stored, strict=True)]
+    sizes = chunks.joined(variable.shape, chunk, variable.dtype.itemsize, READ_BYTES)
+    wanted = {d: given.get(str(d), s) for d, s in zip(variable.dims, sizes, strict=True)}
+    return variable.chunk(wanted)
+
+
+def known(array: xr.DataArray) -> np.ndarray:
+    """Values of a positions-like array (at most one dim), read now.
+
+    The shape of a result may hang on positions and times; they are read where a step is called,
+    also where they are dask arrays, as after ``ds.chunk(...)``.
+
+    Raises
+    ------
+    SchemaError
+        For an array of more dims: only measures read those.
+    """
+    if array.ndim > 1:
+        raise SchemaError(
+            f"{array.name!r} has to be known before anything is computed",
+            got=f"{array.ndim} dims {dict(array.sizes)}",
+            expected="at most one dim",
+        )
+    return np.asarray(array.compute(scheduler="synchronous").values)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of `lift`: what a planner of blocks has to know about a step."""
+
+    kernel: Kernel
+    dims: Mapping[str, str]
+    """The contract's core dims to those of the dataset."""
+    sizes: Mapping[str, int]
+    """Sizes of the contract's input dims."""
+    parameters: Mapping[str, Any]
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Dims of the dataset that this call cannot have cut."""
+        free = {*self.kernel.halo, *self.kernel.grain}
+        return frozenset(name for dim, name in self.dims.items() if dim not in free)
+
+    @property
+    def halo(self) -> dict[str, int]:
+        """Rows of its neighbours that a block needs, by dim of the dataset."""
+        return {self.dims[d]: n for d, n in self.kernel.overlap(self.parameters).items()}
+
+    @property
+    def grain(self) -> dict[str, int]:
+        """Rows that must stay together, by dim of the dataset."""
+        return {self.dims[d]: n for d, n in self.kernel.grains(self.parameters).items()}
+
+    def memory(self, sizes: Mapping[str, int], *, batch: int = 1, threads: int = 1) -> Memory:
+        """Bytes needed for a block of `sizes` (dims of the dataset; the rest as called)."""
+        block = {d: sizes.get(name, self.sizes.get(d, 1)) for d, name in self.dims.items()}
+        return self.kernel.memory({**block, "batch": batch}, self.parameters, threads)
+
+
+_CALLS: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Call]]:
+    """Collect the calls of `lift` made inside: run a step lazily, and learn how it may be cut."""
+    calls: list[Call] = []
+    token = _CALLS.set(calls)
+    try:
+        yield calls
+    finally:
+        _CALLS.reset(token)
+
+
+def lift(
+    kernel: Callable[..., Any],
+    *arrays: xr.DataArray,
+    parameters: Mapping[str, Any] | None = None,
+    dims: Mapping[str, str] | None = None,
+) -> tuple[xr.DataArray, ...]:
+    """Call a kernel on labelled arrays: lazily where one is lazy, at once where all are NumPy.
+
+    Over dask arrays each core dim becomes one chunk, unless the contract allows to cut it
+    (`halo`, `grain`); inside a task every library has one thread. Values are the same either way.
+
+    Parameters
+    ----------
+    kernel
+        A function with a contract.
+    arrays
+        Its array arguments. Dims that are no core dims are batch dims, matched by name.
+    parameters
+        Its keyword arguments. Those that the contract calls `rows` may be DataArrays over batch
+        dims (and their own core dims): ``{"center": xr.DataArray(..., dims="z")}``.
+    dims
+        Other names that core dims of the contract have in `arrays`: ``{"n": "z"}``.
+
+    Returns
+    -------
+    tuple of xr.DataArray
+        One for each output of the contract, without attrs and name. Where an output has the dims
+        of the first array, they stand in the same order.
+
+    Raises
+    ------
+    SchemaError
+        Where an array lacks a core dim, or sizes do not agree.
+    ArgumentError
+        For a parameter that the kernel does not have, or a missing one.
+
+    Examples
+    --------
+    >>> from zeoarray.kernels import windows
+    >>> row = xr.DataArray([1.0, 3.0, 5.0, 7.0], dims="z")
+    >>> lift(windows.bin_mean, row, parameters={"factor": 2}, dims={"n": "z"})[0].values
+    array([2., 6.])
+    """
+    contract = contract_of(kernel)
+    values = contract.resolve(parameters or {})
+    rows = {k: v for k, v in values.items() if k in contract.rows and isinstance(v, xr.DataArray)}
+    groups = (*contract.inputs, *(contract.rows[k] for k in rows))
+    names = {d: (dims or {}).get(d, d) for dims_of in (*groups, *contract.outputs) for d in dims_of}
+    given = tuple(_dask_if_lazy(a) for a in (*arrays, *rows.values()))
+    sizes = _core_sizes(contract, given, groups, names)
+    out_sizes = contract.output_sizes(sizes, values)
+    if (calls := _CALLS.get()) is not None:
+        calls.append(Call(contract, names, sizes, values))
+    fixed = {k: v for k, v in values.items() if k not in rows}
+    run = functools.partial(_run, kernel, len(arrays), tuple(rows), fixed)
+
+    def apply(*raw: Any) -> Any:
+        # xarray has put the core dims last, and lined the batch dims up before them.
+        if any(isinstance(a, da.Array) for a in raw):
+            out = graph.over_blocks(run, contract, values, raw, groups, out_sizes)
+        else:
+            out = run(*raw)
+        return out if len(out) > 1 else out[0]
+
+    moved = {d for d, n in out_sizes.items() if sizes.get(d, n) != n}
+    if moved & set(contract.halo):
+        raise ContractError(f"{contract.name}: a dim with a halo keeps its size", got=sorted(moved))
+    resized = {names[d] for d in moved}
+    result = xr.apply_ufunc(
+        apply,
+        *given,
+        input_core_dims=[[names[d] for d in group] for group in groups],
+        output_core_dims=[[names[d] for d in group] for group in contract.outputs],
+        exclude_dims=resized,
+        dask="allowed",
+        keep_attrs="override",
+    )
+    outputs = result if isinstance(result, tuple) else (result,)
+    return tuple(_finished(out, arrays[0]) for out in outputs)
+
+
+def _finished(out: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    out = out.drop_attrs(deep=False).rename(None)
+    return out.transpose(*like.dims) if set(out.dims) == set(like.dims) else out
+
+
+def _dask_if_lazy(array: xr.DataArray) -> xr.DataArray:
+    if not is_lazy(array.variable):
+        return array
+    if array.ndim < 2:
+        return array.copy(data=known(array))
+    return array.copy(data=_chunk(array.variable, {}).data)
+
+
+def _core_sizes(
+    contract: Kernel,
+    arrays: Sequence[xr.DataArray],
+    groups: Sequence[Dims],
+    names: Mapping[str, str],
+) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    if len(arrays) != len(groups):
+        raise ArgumentError(
+            f"{contract.name} takes {len(contract.inputs)} arrays", got=f"{len(arrays)} arrays"
+        )
+    for array, group in zip(arrays, groups, strict=True):
+        for dim in group:
+            if names[dim] not in array.dims:
+                raise SchemaError(
+                    f"{contract.name}: an array has no dim {names[dim]!r}",
+                    got=f"{array.name or 'an array'} {dict(array.sizes)}",
+                    expected="dims that end in (" + ", ".join(names[d] for d in group) + ")",
+                )
+            size = array.sizes[names[dim]]
+            if sizes.setdefault(dim, size) != size:
+                raise SchemaError(
+                    f"{contract.name}: the arrays differ in size along {names[dim]!r}",
+                    got=f"{sizes[dim]} and {size}",
+                )
+    return sizes
+
+
+def _run(
+    kernel: Callable[..., Any],
+    arrays: int,
+    rows: tuple[str, ...],
+    parameters: Mapping[str, Any],
+    *raw: Any,
+) -> tuple[Any, ...]:
+    by_row = dict(zip(rows, raw[arrays:], strict=True))
+    out = kernel(*raw[:arrays], **parameters, **by_row)
+    return out if isinstance(out, tuple) else (out,)

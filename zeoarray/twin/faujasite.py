@@ -42,7 +42,7 @@ import numpy as np
 
 from zeoarray.errors import unknown
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = np.ndarray[Any, Any]
 
 CLASSICAL_RADIUS = 2.8179403262e-5
 """Classical electron radius [angstrom]."""
@@ -331,7 +331,7 @@ def lines(name: str, q_max: float = 6.0) -> Lines:
     squares = structure_factor(of, flat) ** 2 * [multiplicity(*hkl) for hkl in flat]
     order = np.array([sum(i * i for i in hkl) for hkl in flat])
     distinct = np.array(list(groups), float)
-    strength = np.bincount(np.searchsorted(distinct, order), squares)
+    strength = np.bincount(np.searchsorted(distinct, order), squares).astype(float)
     measured = dict(zip(fit_lattice(of.listed).order, of.listed, strict=True))
     q = np.array([measured.get(n, _q(n, of.lattice)) for n in groups])
     return Lines(distinct, q, strength, of.lattice**3)

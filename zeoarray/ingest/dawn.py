@@ -163,14 +163,11 @@ class _Result:
         return ds.assign_attrs(process=_process(self.file, self.folder))
 
     def _cropped(self, ds: xr.Dataset) -> xr.Dataset:
-        for dim in self.options.crop:
-            if dim not in ds.dims:
-                raise unknown("dim to crop in this result", dim, map(str, ds.dims))
         if "angle" in ds.dims and not np.isfinite(ds["angle"].values).all():
             gone = np.flatnonzero(~np.isfinite(ds["angle"].values))
             self.notes.append(f"rotations without an angle are left out: {gone.tolist()}")
             ds = ds.isel(angle=np.flatnonzero(np.isfinite(ds["angle"].values)))
-        return ds.isel({d: slice(*limits) for d, limits in self.options.crop.items()})
+        return labels.cropped(ds, self.options.crop, [str(dim) for dim in ds.dims])
 
     def _radial(self) -> dict[str, Any]:
         """Coords of the last dim, and energy and wavelength where they are known."""

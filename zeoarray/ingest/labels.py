@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema, units
-from zeoarray.errors import ArgumentError
+from zeoarray.errors import ArgumentError, SourceError, unknown
 from zeoarray.ingest.reader import Options, scalar
 
 Array = np.ndarray[Any, Any]
@@ -127,6 +127,46 @@ def q_of(two_theta: Array, wavelength: float) -> Array:
     6.2832
     """
     return np.asarray(4 * np.pi * np.sin(np.deg2rad(two_theta) / 2) / wavelength)
+
+
+def cropped(ds: xr.Dataset, crop: Mapping[str, tuple[int, int]], dims: Sequence[str]) -> xr.Dataset:
+    """Return `ds` cut to the ranges of `crop`, lazily; only `dims` may be cut.
+
+    Raises
+    ------
+    UnknownNameError
+        For a dim that cannot be cut here.
+    SourceError
+        For a range that leaves nothing, or exceeds the data.
+    """
+    for dim, (first, stop) in crop.items():
+        if dim not in dims:
+            raise unknown("dim to crop here", dim, dims)
+        if not 0 <= first < stop <= ds.sizes[dim]:
+            raise SourceError(
+                f"the crop of {dim!r} leaves nothing, or exceeds the data",
+                got=f"{first} to {stop}",
+                expected=f"0 <= first < past-the-last <= {ds.sizes[dim]}",
+            )
+    return ds.isel({dim: slice(first, stop) for dim, (first, stop) in crop.items()})
+
+
+def kept(ignore: Sequence[int], frames: int, *, path: Path) -> list[int]:
+    """Return the numbers of the frames that are not ignored.
+
+    Raises
+    ------
+    ArgumentError
+        For a frame to ignore that does not exist.
+    """
+    beyond = [i for i in ignore if not 0 <= i < frames]
+    if beyond:
+        raise ArgumentError(
+            f"{path}: there is no frame {beyond[0]} to ignore",
+            expected=f"0 to {frames - 1}" if frames else "no frames exist",
+        )
+    left_out = set(ignore)
+    return [i for i in range(frames) if i not in left_out]
 
 
 def finish(

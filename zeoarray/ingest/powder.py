@@ -77,11 +77,7 @@ def read(path: Path, options: Options) -> xr.Dataset:
     variables: dict[str, Any] = {"intensity": (dim, pattern.intensity, {"units": pattern.unit})}
     if pattern.variance is not None:
         variables["variance"] = (dim, pattern.variance)
-    ds = xr.Dataset(variables, coords)
-    if options.crop:
-        if set(options.crop) != {dim}:
-            raise unknown("dim to crop in a powder pattern", min(set(options.crop) - {dim}), [dim])
-        ds = ds.isel({dim: slice(*options.crop[dim])})
+    ds = labels.cropped(xr.Dataset(variables, coords), options.crop, [dim])
     ds = labels.finish(ds, schema.POWDER, reader=NAME, source=[path], notes=notes)
     if wavelength == pattern.wavelength and pattern.k_alpha2 is not None:
         # Kept where it may serve: fits of laboratory patterns model both lines.

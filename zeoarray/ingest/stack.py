@@ -95,15 +95,6 @@ def _diffracted(file: Path, options: Options) -> bool:
     return bool(stated) or file.suffix.lower() in images.DIFFRACTION
 
 
-def _kept(options: Options, frames: int, path: Path) -> list[int]:
-    beyond = [i for i in options.ignore if not 0 <= i < frames]
-    if beyond:
-        raise ArgumentError(
-            f"{path}: there is no frame {beyond[0]} to ignore", expected=f"0 to {frames - 1}"
-        )
-    return [i for i in range(frames) if i not in set(options.ignore)]
-
-
 def _known_crops(options: Options, dims: Sequence[str]) -> None:
     for dim in options.crop:
         if dim not in dims:
@@ -120,7 +111,7 @@ def _projections(
     _known_crops(options, ("z", "u"))
     pixel = options.need("pixel_size", path=path)
     angle = angles_of(options, len(stack.frames), path=path, numbered=numbered, notes=notes)
-    keep = _kept(options, len(stack.frames), path)
+    keep = labels.kept(options.ignore, len(stack.frames), path=path)
     rows, columns = stack.frame_shape
     coords = {
         "angle": ("angle", angle[keep]),
@@ -181,7 +172,7 @@ def _frames(
             expected="whole frames, since the geometry is that of the whole detector",
             do="mask the pixels that are not wanted: --mask FILE",
         )
-    keep = _kept(options, len(stack.frames), path)
+    keep = labels.kept(options.ignore, len(stack.frames), path=path)
     angle = np.zeros(len(stack.frames))
     if options.angles is not None or len(stack.frames) > 1:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  registers bitshuffle, LZ4, Blosc with the HDF5 library
 import numpy as np
+import xarray as xr
 from xarray.backends import BackendArray, CachingFileManager
 from xarray.core import indexing
 
@@ -26,6 +27,8 @@ class HDF5Array(BackendArray):
     dataset: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None = field(default=None, kw_only=True)
+    """What the file compresses by itself, along each axis; None where it is not chunked."""
     _files: CachingFileManager[h5py.File] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -134,8 +137,19 @@ def flattened(array: HDF5Array | MissingArray, lead: int) -> HDF5Array | Missing
         return array
     shape = (math.prod(array.shape[:lead]), *array.shape[lead:])
     if isinstance(array, HDF5Array):
-        return FlattenedArray(array.path, array.dataset, shape, array.dtype, array.shape[:lead])
+        grid = array.shape[:lead]
+        chunks = None if array.chunks is None else array.chunks[lead - 1 :]
+        return FlattenedArray(array.path, array.dataset, shape, array.dtype, grid, chunks=chunks)
     return MissingArray(array.source, array.link, array.target, shape, array.dtype, array.why)
+
+
+def variable(dims: tuple[str, ...], array: BackendArray) -> xr.Variable:
+    """`array` as a variable that is not read, with the chunks of the file as those preferred."""
+    out = xr.Variable(dims, indexing.LazilyIndexedArray(array))
+    chunks = getattr(array, "chunks", None)
+    if chunks is not None:
+        out.encoding["preferred_chunks"] = dict(zip(dims, chunks, strict=True))
+    return out
 
 
 def read_outer(source: Any, key: tuple[Any, ...]) -> Array:

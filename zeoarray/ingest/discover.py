@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import PurePosixPath
@@ -144,13 +145,12 @@ def _is_stack(file: h5py.File, group: h5py.Group, name: str) -> bool:
 
 
 def joined(first: Places, second: Places) -> Places:
-    """`first`, and where it finds no metadata, `second`; the frames and key are the first's."""
-    kept = {"frames": first.frames, "image_key": first.image_key}
+    """`first`, and where it finds nothing, `second`; the frames are the first's."""
     both = {
         f.name: tuple(dict.fromkeys((*getattr(first, f.name), *getattr(second, f.name))))
         for f in fields(Places)
     }
-    return Places(**(both | kept))
+    return Places(**(both | {"frames": first.frames}))
 
 
 def choose(finder: Finder) -> Places:
@@ -179,7 +179,8 @@ def choose(finder: Finder) -> Places:
             expected="one, or the one to take",
             do=f"--dataset {min(name for name, _ in distinct)}",
         )
-    return found[0]
+    # Several entries may link to the same frames, and each may lack something.
+    return functools.reduce(joined, found)
 
 
 def _address(finder: Finder, places: Places) -> tuple[str, str]:

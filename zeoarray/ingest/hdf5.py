@@ -230,7 +230,8 @@ def array(
         if gone is not None:
             link, part, why = gone
             return MissingArray(path, link, part, tuple(found.shape or ()), found.dtype, why)
-        return HDF5Array(place.file, place.dataset, tuple(found.shape or ()), found.dtype)
+        shape = tuple(found.shape or ())
+        return HDF5Array(place.file, place.dataset, shape, found.dtype, chunks=found.chunks)
 
 
 def _unreachable_part(

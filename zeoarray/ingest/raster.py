@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError
 from zeoarray.ingest import hdf5, labels, tomo
 from zeoarray.ingest.angles import read_angles
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, flattened
+from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, flattened, variable
 from zeoarray.ingest.finder import Finder
 from zeoarray.ingest.reader import scalar
 
@@ -212,10 +211,7 @@ def frames(
             got=", ".join(f"{n} from {motions[n].name}" for n in POSITIONS),
             expected="a finite angle, u and z for at least one of the frames",
         )
-    whole = xr.Variable(
-        ("frame", "det_y", "det_x"),
-        indexing.LazilyIndexedArray(flattened(array, len(grid))),
-    )
+    whole = variable(("frame", "det_y", "det_x"), flattened(array, len(grid)))
     coords = {n: xr.Variable(("frame",), values[kept]) for n, values in listed.items()}
     ds = xr.Dataset({"counts": whole[tomo.as_slice(kept)]}, coords | dict(scalars))
     ds = labels.finish(

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError, unknown
 from zeoarray.ingest import clock, flats, labels
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray
+from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, variable
 from zeoarray.ingest.finder import Finder, Places
 from zeoarray.ingest.flats import Stack
 from zeoarray.ingest.projections import PROJECTION, angles
@@ -175,8 +174,7 @@ def assemble(
     variables: dict[str, xr.Variable] = {}
     coords: dict[str, xr.Variable] = {"angle": angle}
     for name, stack in stacks.items():
-        whole = xr.Variable(DIMS[name], indexing.LazilyIndexedArray(stack.array))
-        variables[name] = whole[as_slice(stack.chosen)]
+        variables[name] = variable(DIMS[name], stack.array)[as_slice(stack.chosen)]
         if stack.time is not None:
             coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
     for name in ("flat", "dark"):
@@ -196,16 +194,16 @@ def assemble(
     return ds.assign_attrs(missing=[a.entry(n) for n, a in gone.items()]) if gone else ds
 
 
-def _along(variable: xr.Variable, dim: str) -> xr.Variable:
-    """`variable` with its dim named `dim`."""
-    return xr.Variable((dim,), variable.values, variable.attrs)
+def _along(times: xr.Variable, dim: str) -> xr.Variable:
+    """`times` with its dim named `dim`."""
+    return xr.Variable((dim,), times.values, times.attrs)
 
 
 def _keep_units(ds: xr.Dataset, coords: Mapping[str, xr.Variable]) -> None:
     """Positions without a pixel size are in px, and the order of frames is a number."""
-    for name, variable in coords.items():
-        if "units" in variable.attrs:
-            ds[name].attrs["units"] = variable.attrs["units"]
+    for name, coord in coords.items():
+        if "units" in coord.attrs:
+            ds[name].attrs["units"] = coord.attrs["units"]
 
 
 def as_slice(index: Array) -> slice | Array:

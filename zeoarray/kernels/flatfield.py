@@ -1,0 +1,213 @@
+"""Counts to transmission, by flats interpolated in time; and -log.
+
+A pixel whose flat is no brighter than its dark says nothing. Such pixels are left out, and filled
+from the nearest usable ones of the same row, so that no Inf or NaN comes out; `usable` says which
+they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from zeoarray.backend import PIECE, pieces, to_host, xp_of
+from zeoarray.errors import ArgumentError
+from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
+
+FAINT = 1e-4
+"""A pixel is usable where its flat is above its dark by more than this share of its row's mean."""
+
+
+def _base(flat: Any, dark: Any, dtype: Any) -> tuple[Any, Any]:
+    """Flat minus dark, with 1 where a pixel is not usable; and where it is."""
+    xp = xp_of(flat, dark)
+    with np.errstate(invalid="ignore"):
+        base = xp.subtract(flat, dark[..., None, :, :], dtype=dtype)
+    row = xp.where(xp.isfinite(base) & (base > 0), base, 0).mean(axis=-1, keepdims=True)
+    good = (xp.isfinite(base) & (base > 0) & (base > FAINT * row)).all(axis=-3)
+    base[~xp.broadcast_to(good[..., None, :, :], base.shape)] = 1
+    return base, good
+
+
+def _usable_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    return Memory(0, 12 * sizes["batch"] * sizes["set"] * sizes["z"] * sizes["u"])
+
+
+@kernel("(set,z,u),(z,u)->(z,u)", halo={"z": 0}, memory=_usable_memory, dtype="flag")
+def usable(flat: Any, dark: Any) -> Any:
+    """(..., set, z, u), (..., z, u) -> (..., z, u). Pixels whose flats are brighter than the dark.
+
+    True where flat - dark is finite and above 1e-4 of its row's mean, in every set.
+
+    Parameters
+    ----------
+    flat
+        Average flat of each set.
+    dark
+        Average dark.
+
+    Examples
+    --------
+    >>> usable(np.array([[[9.0, 1.0, 9.0]]]), np.array([[1.0, 1.0, 1.0]]))
+    array([[ True, False,  True]])
+    """
+    return _base(flat, dark, contract_of(transmission).output_dtype(0, flat.dtype))[1]
+
+
+def _transmission_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    frame = sizes["z"] * sizes["u"]
+    base = _usable_memory(sizes, parameters, threads).block + 8 * frame * sizes["batch"]
+    piece = max(PIECE, frame) * 16
+    return Memory(0, base + piece)
+
+
+@kernel(
+    "(angle,z,u),(set,z,u),(z,u),(angle)->(angle,z,u)",
+    halo={"angle": 0, "z": 0},
+    memory=_transmission_memory,
+)
+def transmission(counts: Any, flat: Any, dark: Any, position: Any) -> Any:
+    """(..., angle, z, u), (..., set, z, u), (..., z, u), (angle) -> (..., angle, z, u).
+
+    T = (counts - dark) / (flat - dark), the flat interpolated linearly between two sets. Pixels
+    that are not `usable`, and counts that are not finite, are interpolated along u from their
+    nearest neighbours; a row without any is 1. So every value is finite. Values below 0 and above
+    1 are noise, and are kept.
+
+    Parameters
+    ----------
+    counts
+        Projections.
+    flat
+        Average flat of each set.
+    dark
+        Average dark.
+    position
+        Where each projection lies between the sets: see `references.positions`.
+
+    References
+    ----------
+    A. C. Kak, M. Slaney, "Principles of Computerized Tomographic Imaging", SIAM (2001),
+    doi:10.1137/1.9780898719277, section 4.1.
+
+    Examples
+    --------
+    >>> counts = np.array([[[6, 8, 0]]], "uint16")
+    >>> flat, dark = np.array([[[10.0, 10.0, 0.0]]]), np.array([[2.0, 2.0, 2.0]])
+    >>> transmission(counts, flat, dark, np.zeros(1))
+    array([[[0.5 , 0.75, 0.75]]], dtype=float32)
+    """
+    xp = xp_of(counts, flat, dark, position)
+    dtype = contract_of(transmission).output_dtype(0, counts.dtype)
+    base, good = _base(flat, dark, dtype)
+    level = xp.where(good, dark, 0).astype(dtype)
+    arrays = ((counts, 3), (base, 3), (level, 2), (position, 1))
+    batch = np.broadcast_shapes(*(a.shape[: a.ndim - n] for a, n in arrays))
+    parts = [xp.broadcast_to(a, batch + a.shape[a.ndim - n :]) for a, n in arrays]
+    good = xp.broadcast_to(good, batch + good.shape[-2:])
+    out = xp.empty(batch + counts.shape[-3:], dtype)
+    for index in np.ndindex(*batch):
+        _divide(*[part[index] for part in parts], out=out[index])
+        _mend(out[index], good[index], whole=counts.dtype.kind != "f")
+    return out
+
+
+def _divide(counts: Any, base: Any, dark: Any, position: Any, out: Any) -> None:
+    xp = xp_of(counts, base)
+    last = base.shape[0] - 1
+    place = to_host(position).clip(0, last)
+    lower = np.minimum(place.astype(int), max(last - 1, 0))
+    weight = xp.asarray(place - lower, out.dtype)[:, None, None]
+    edges = [0, *(np.flatnonzero(np.diff(lower)) + 1).tolist(), lower.size]
+    for start, stop in itertools.pairwise(edges):
+        step = base[lower[start] + 1] - base[lower[start]] if last else None
+        for part in pieces(out[start:stop], keep=1):
+            # (angles,) or, where one frame is large, (angle, rows of it).
+            run, rows = part if len(part) > 1 else (*part, slice(None))
+            piece = out[start:stop][run, rows]
+            xp.subtract(counts[start:stop][run, rows], dark[rows], out=piece, dtype=out.dtype)
+            if step is None:
+                piece /= base[0, rows]
+            else:
+                below = weight[start:stop][run] * step[rows]
+                below += base[lower[start], rows]
+                piece /= below
+
+
+def _mend(out: Any, good: Any, *, whole: bool) -> None:
+    """Fill pixels that are not `good`, and where counts may not be finite, those that are not."""
+    xp = xp_of(out)
+    for j in np.flatnonzero(to_host(~good.all(axis=-1))):
+        column = xp.arange(good.shape[-1])
+        have, gaps = column[good[j]], column[~good[j]]
+        if not have.size:
+            out[:, j] = 1
+            continue
+        after = xp.searchsorted(have, gaps)
+        left = have[xp.maximum(after - 1, 0)]
+        right = have[xp.minimum(after, have.size - 1)]
+        weight = ((gaps - left) / xp.maximum(right - left, 1)).astype(out.dtype).clip(0, 1)
+        for (part,) in pieces(out[:, j], keep=1):
+            row = out[part, j]
+            row[:, gaps] = row[:, left] * (1 - weight) + row[:, right] * weight
+    if whole:
+        return
+    for (part,) in pieces(out, keep=2):
+        for i, j in np.argwhere(to_host(~xp.isfinite(out[part]).all(axis=-1))):
+            _interpolate(out[part][i, j], xp)
+
+
+def _interpolate(row: Any, xp: Any) -> None:
+    finite = xp.isfinite(row)
+    if bool(finite.any()):
+        column = xp.arange(row.size)
+        row[~finite] = xp.interp(column[~finite], column[finite], row[finite])
+    else:
+        row[:] = 1
+
+
+def _log_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    return Memory(0, 4 * max(PIECE, sizes["u"]) + 8 * sizes["batch"])
+
+
+@kernel("(u)->(u),()", memory=_log_memory)
+def minus_log(ratio: Any, *, floor: float = 1e-5) -> tuple[Any, Any]:
+    """(..., u) -> (..., u), (...). The absorbance -log(T), and the share of each row clipped.
+
+    T is held between `floor` and 1 / `floor`; NaN counts as `floor`. So every value is finite.
+
+    Parameters
+    ----------
+    ratio
+        Transmission.
+    floor
+        The least transmission believed. The default is under one count of a 16-bit camera.
+
+    Raises
+    ------
+    ArgumentError
+        For a floor that is not between 0 and 1.
+
+    Examples
+    --------
+    >>> absorbance, clipped = minus_log(np.array([1.0, 0.5, 0.0, 2.0]))
+    >>> absorbance.round(3).tolist(), float(clipped)
+    ([0.0, 0.693, 11.513, -0.693], 0.25)
+    """
+    if not 0 < floor < 1:
+        raise ArgumentError("the least transmission lies between 0 and 1", got=f"floor={floor}")
+    xp = xp_of(ratio)
+    dtype = contract_of(minus_log).output_dtype(0, ratio.dtype)
+    out = xp.empty(ratio.shape, dtype)
+    clipped = xp.empty(ratio.shape[:-1], dtype)
+    low, high = dtype.type(floor), dtype.type(1 / floor)
+    for part in pieces(ratio):
+        piece = xp.fmax(ratio[part], low, out=out[part], dtype=dtype)
+        xp.minimum(piece, high, out=piece)
+        inside = (piece > low) & (piece < high)
+        clipped[part] = 1 - xp.count_nonzero(inside, axis=-1) / max(ratio.shape[-1], 1)
+        xp.log(piece, out=piece)
+        xp.subtract(0, piece, out=piece)
+    return out, clipped

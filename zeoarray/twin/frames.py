@@ -43,8 +43,8 @@ class BadPixels:
 def bad_pixels(plan: Plan) -> BadPixels:
     """Dead and hot pixels of the detector, none of them in a gap."""
     real = np.flatnonzero(~gaps(plan.geometry.detector))
-    dead = max(2, round(plan.dead_pixels * real.size))
-    hot = max(4, round(plan.hot_pixels * real.size))
+    dead = round(plan.dead_pixels * real.size)
+    hot = round(plan.hot_pixels * real.size)
     rng = generator(plan.seed, "xrdct/pixels")
     chosen = rng.choice(real, dead + hot, replace=False)
     rate = rng.lognormal(np.log(300.0), 1.5, hot)

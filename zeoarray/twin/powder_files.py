@@ -94,11 +94,11 @@ def expected(name: str) -> Array:
     of = specimen(name)
     theta = np.deg2rad(angles() / 2)
     q = 4 * np.pi / WAVELENGTH * np.sin(theta)
-    powder = 0.0
+    powder = np.zeros_like(q)
     inside = np.pi * RADIUS_CM / 2 * PACKING
     for phase, share in (("sodium", of.sodium), ("zinc", of.zinc)):
         if share:
-            powder = powder + share * diffraction.pattern(phase, q, LABORATORY)
+            powder += share * diffraction.pattern(phase, q, LABORATORY)
     linear = PACKING * sum(
         share * material.attenuation(ENERGY_KEV)
         for material, share in ((SODIUM_X, of.sodium), (ZINC_X, of.zinc))

@@ -91,9 +91,9 @@ class Plan:
     """Grid on which a layer of the sample is averaged over the beam's height [um]."""
     depth_um: float = 50.0
     """Distance of the depths at which rings are tabulated [um]."""
-    hot_pixels: float = 2e-5
+    hot_pixels: float = 5e-5
     """Share of pixels that count by themselves; half of them are in the mask."""
-    dead_pixels: float = 2e-5
+    dead_pixels: float = 5e-5
     """Share of pixels that count nothing; all are in the mask."""
 
     def __post_init__(self) -> None:

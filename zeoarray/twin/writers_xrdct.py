@@ -304,7 +304,7 @@ def write_geometry(folder: Path, plan: Plan) -> tuple[Path, Path]:
 
 
 def poni_text(geometry: Geometry) -> str:
-    """A geometry as pyFAI's ``.poni``, version 2.1; without a date, so the text is always the same."""
+    """A geometry as pyFAI's ``.poni``, version 2.1; without a date, so always the same text."""
     lines = {
         "poni_version": 2.1,
         "Detector": type(geometry.integrator().detector).__name__,

@@ -58,7 +58,8 @@ def _lacks(ds: xr.Dataset) -> Iterator[str]:
 
 
 def _store(path: Path) -> Iterator[str]:
-    names, growing = stores.nodes(path), stores.growing(path)
+    growing = stores.growing(path)
+    names = [] if growing and not (path / "zarr.json").exists() else stores.nodes(path)
     yield click.style(f"{path}  (zarr store, {len(names)} nodes)", bold=True)
     for name in names:
         ds = stores.open_node(path, name, chunked=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from zeoarray import store as stores
@@ -66,6 +67,7 @@ def into_store(
     """
     ds = scan.open_scan(source, options, sidecar=sidecar, reader=reader, join=join, chunked=False)
     _refuse_missing(ds)
+    _refuse_dead(ds)
     before = _settled(ds)
     if reference:
         ds = references.chunk_map(ds, progress=progress)
@@ -98,6 +100,20 @@ def _refuse_missing(ds: xr.Dataset) -> None:
             got="\n".join(f"{m['variable']}: link {m['link']}" for m in missing),
             expected="the linked files beside the file that links to them",
             do="--link-root OLD=NEW where they were moved",
+        )
+
+
+def _refuse_dead(ds: xr.Dataset) -> None:
+    """Refuse flats that are all zero, by their middle rows: dividing by them gives nothing."""
+    if "flat" not in ds or not ds["flat"].size:
+        return
+    middle = ds["flat"].isel(z=ds.sizes["z"] // 2).values
+    dead = np.flatnonzero(~middle.any(axis=-1))
+    if dead.size == len(middle):
+        raise SourceError(
+            f"{', '.join(ds.attrs['source'][:1])}: all {dead.size} flats are zero",
+            expected="frames of the open beam",
+            do="give others with --flats FILE, or leave these out with --ignore",
         )
 
 

@@ -70,7 +70,9 @@ def read_layout(path: Path) -> Layout:
 
 
 def _wrong(document: plain_yaml.Document, error: pydantic.ValidationError) -> SourceError:
-    first = error.errors()[0]
+    # A misspelt key is also a missing one: the misspelling is what helps.
+    found = sorted(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
+    first = found[0]
     keys = tuple(key for key in first["loc"] if isinstance(key, (str, int)))
     where = f"{document.path}, line {document.line(keys)}"
     name = ".".join(map(str, keys))
@@ -147,7 +149,9 @@ def with_constants(options: Options, layout: Layout, path: Path) -> Options:
     try:
         return Options.model_validate({**constants, **given})
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also a missing one: the misspelling is what helps.
+    found = sorted(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
+    first = found[0]
         name = str(first["loc"][0])
         line = plain_yaml.read(path).line(("constants", name))
         said = str(first["msg"]).removeprefix("Value error, ").splitlines()

@@ -93,6 +93,7 @@ def check(root: Path) -> None:
 
 def nodes(root: Path) -> list[str]:
     """Names of the whole nodes of a store, in order: every group that holds an array."""
+    check(root)
     return sorted(_walk(root, root))
 
 

@@ -42,7 +42,8 @@ def fingerprint(
                 "shard": list(a.layout.shard),
                 "chunk": list(a.layout.chunk),
                 "dtype": a.dtype.str,
-                "content": getattr(ds[name].data, "name", None),  # a dask graph's own name
+                # A dask graph has a name of its own; `data` of anything else would read it.
+                "content": ds[name].data.name if ds[name].chunks is not None else None,
             }
             for name, a in large.items()
         },

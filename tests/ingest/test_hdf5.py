@@ -280,3 +280,14 @@ def test_what_is_asked_for_must_be_a_dataset_that_exists(scan: Path) -> None:
     with pytest.raises(SourceError) as caught:
         lazy(scan, "entry/owm")
     assert "did you mean 'entry/own'?" in str(caught.value)
+
+
+def test_a_file_that_is_open_with_locks_in_the_same_process(scan: Path) -> None:
+    with (
+        h5py.File(scan, "r", locking=True),
+        pytest.raises(SourceError) as caught,
+        hdf5.opened(scan),
+    ):
+        pass
+    assert "locking=False" in str(caught.value)
+    assert "cannot be opened" in str(caught.value)

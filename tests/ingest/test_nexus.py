@@ -524,6 +524,17 @@ def test_missing_frames_open_and_raise_when_touched(scan: Path) -> None:
         assert f"/{DETECTOR}/data" in str(caught.value)
 
 
+def test_missing_frames_have_the_size_of_flats_that_are_there(scan: Path, tmp_path: Path) -> None:
+    other = nxtomo(tmp_path / "flats.nxs")
+    with h5py.File(scan, "a") as file:
+        del file[f"{DETECTOR}/data"]
+        file[f"{DETECTOR}/data"] = h5py.ExternalLink("lost.h5", "/d")
+    ds = opened(scan, flats=other, crop={"u": (0, 3)})
+    assert ds.counts.shape == (4, 5, 3)
+    np.testing.assert_array_equal(ds.flat, ALL[KEY == 1, :, :3])
+    assert [m["variable"] for m in ds.attrs["missing"]] == ["counts", "dark"]
+
+
 def test_a_scan_pickles_and_reads_elsewhere(scan: Path) -> None:
     ds = pickle.loads(pickle.dumps(opened(scan)))
     np.testing.assert_array_equal(ds.flat, ALL[KEY == 1])

@@ -48,11 +48,7 @@ class HDF5Array(BackendArray):
                 return self._pick(file[self.dataset], key)
         except (OSError, KeyError, RuntimeError) as error:
             # The library's words for a torn file, a bad checksum or a filter it does not have.
-            raise SourceError(
-                f"{self.path}: {self.dataset} cannot be read",
-                got=reason(error),
-                do="fetch the file again if it is torn; h5ls -v FILE names the filters it needs",
-            ) from error
+            raise unreadable(f"{self.path}: {self.dataset} cannot be read", error) from error
 
     def _pick(self, source: h5py.Dataset, key: tuple[Any, ...]) -> Array:
         return read_outer(source, key)
@@ -185,6 +181,14 @@ def runs(index: Array) -> list[slice]:
     """
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(index, breaks) if run.size]
+
+
+def unreadable(what: str, error: BaseException) -> SourceError:
+    """Build the error for a file, or data in it, that the HDF5 library cannot read."""
+    do = "fetch the file again if it is torn; h5ls -v FILE names the filters it needs"
+    if "locking flag" in str(error):
+        do = "it is open in this process with locks: open it as h5py.File(path, locking=False)"
+    return SourceError(what, got=reason(error), do=do)
 
 
 def reason(error: BaseException) -> str:

@@ -21,16 +21,17 @@ from zeoarray.ingest.reader import Options, Reader, scalar
 
 XCT, XRDCT = "diad-xct", "diad-xrdct"
 IMAGING, DIFFRACTION = "entry/imaging/data", "entry/diffraction/data"
-SUFFIXES = ("_value_set", ".value_set", "", "_value", ".value")
-"""A motor is recorded as it was asked for, or as it was read back, under these names."""
+ASKED = ("_value_set", ".value_set")
+READ_BACK = ("", "_value", ".value")
+"""A motor is recorded as it was asked for, and as it was read back, under these names."""
 THETA = ("gts_cs_theta", "gts_theta")
 ENERGY = ("entry/instrument/monochromator/energy", "entry/instrument/dcm/energy")
 """``instrument/source/energy`` is that of the storage ring."""
 
 
-def _recorded(group: str, motors: tuple[str, ...]) -> tuple[str, ...]:
+def _recorded(group: str, motors: tuple[str, ...], suffixes: tuple[str, ...]) -> tuple[str, ...]:
     folders = (f"{group}_sum", f"{group}.sum", group)
-    return tuple(f"{f}/{m}{s}" for m in motors for s in SUFFIXES for f in folders)
+    return tuple(f"{f}/{m}{s}" for m in motors for s in suffixes for f in folders)
 
 
 _CAMERA = "entry/instrument/imaging"
@@ -38,7 +39,8 @@ XCT_PLACES = Places(
     frames=(IMAGING, f"{_CAMERA}/data"),
     image_key=(f"{_CAMERA}/image_key",),
     angle=(
-        *_recorded("entry/imaging", THETA),
+        # Rotation is continuous and triggered by position: what was asked for is what was met.
+        *_recorded("entry/imaging", THETA, ASKED + READ_BACK),
         *(f"entry/instrument/{m}/{v}" for m in THETA for v in ("value_set", "value")),
     ),
     time=(f"{_CAMERA}/start_time",),
@@ -184,7 +186,7 @@ def _motion(finder: Finder, what: str) -> Motion:
         return given
     reachable: list[str] = []
     gone: list[str] = []
-    for name in _recorded(GROUP, role.motors):
+    for name in _recorded(GROUP, role.motors, READ_BACK + ASKED):
         place = hdf5.resolve(finder.file, name, finder.options.link_root)
         if place is not None:
             (gone if place.dangling else reachable).append(name)

@@ -18,7 +18,15 @@ import numpy as np
 from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError, nearest
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, missing, read_outer, reason
+from zeoarray.ingest.arrays import (
+    Array,
+    HDF5Array,
+    MissingArray,
+    missing,
+    read_outer,
+    reason,
+    unreadable,
+)
 
 __all__ = [
     "HDF5Array",
@@ -55,6 +63,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except IsADirectoryError:
         raise SourceError(f"{path} is a folder, not a file", do="name a file in it") from None
     except OSError as error:
+        if h5py.is_hdf5(path) and "truncated" not in str(error):
+            raise unreadable(f"{path} cannot be opened", error) from None
         raise SourceError(
             f"{path} is not a whole HDF5 file",
             got=reason(error),
@@ -282,9 +292,7 @@ def read(
         try:
             values = np.asarray(found[()])
         except (OSError, RuntimeError) as error:
-            raise SourceError(
-                f"{place.file}: {place.dataset} cannot be read", got=reason(error)
-            ) from error
+            raise unreadable(f"{place.file}: {place.dataset} cannot be read", error) from error
         return values, {k: text(v) for k, v in found.attrs.items()}
 
 

@@ -291,6 +291,4 @@ def scalars(
     far = finder.stated("distance", in_file)
     if far is not None:
         out["distance"] = scalar(far, "m")
-    if finder.options.orientation is not None:
-        out["orientation"] = scalar(finder.options.orientation, "1")
     return out

@@ -7,6 +7,7 @@ their image key, matches the angles, gives every frame a time, crops, and labels
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -170,7 +171,7 @@ def assemble(
     reader
         Name of the reader.
     """
-    stacks = flats.replaced(finder, stacks)
+    stacks = _sized(flats.replaced(finder, stacks))
     variables: dict[str, xr.Variable] = {}
     coords: dict[str, xr.Variable] = {"angle": angle}
     for name, stack in stacks.items():
@@ -192,6 +193,17 @@ def assemble(
     _keep_units(ds, coords)
     gone = {n: s.array for n, s in stacks.items() if isinstance(s.array, MissingArray)}
     return ds.assign_attrs(missing=[a.entry(n) for n, a in gone.items()]) if gone else ds
+
+
+def _sized(stacks: Mapping[str, Stack]) -> dict[str, Stack]:
+    """`stacks`, where missing ones have the rows and columns of those that are there."""
+    known = [s.array.shape[1:] for s in stacks.values() if not isinstance(s.array, MissingArray)]
+    return {
+        name: replace(s, array=replace(s.array, shape=(s.array.shape[0], *known[0])))
+        if known and isinstance(s.array, MissingArray)
+        else s
+        for name, s in stacks.items()
+    }
 
 
 def _along(times: xr.Variable, dim: str) -> xr.Variable:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dask.array as da
@@ -24,7 +24,7 @@ from zeoarray.backend import single_threaded
 from zeoarray.errors import ArgumentError, ContractError, SchemaError
 from zeoarray.kernels.contract import Dims, Kernel, Memory, contract_of
 
-__all__ = ["Call", "chunked", "known", "lift", "recorded", "single_threaded"]
+__all__ = ["Call", "Record", "chunked", "known", "lift", "recorded", "single_threaded"]
 
 READ_BYTES = 1 << 26
 """What one dask chunk of a file's array holds, about."""
@@ -71,11 +71,18 @@ def _chunk(variable: xr.Variable, given: Mapping[str, int]) -> xr.Variable:
     return variable.chunk(wanted)
 
 
-def known(array: xr.DataArray) -> np.ndarray:
+def known(array: xr.DataArray, *, whole: bool = True) -> np.ndarray:
     """Values of a positions-like array (at most one dim), read now.
 
     The shape of a result may hang on positions and times; they are read where a step is called,
     also where they are dask arrays, as after ``ds.chunk(...)``.
+
+    Parameters
+    ----------
+    array
+        Positions, times, flags.
+    whole
+        Whether what is decided hangs on all of them, so that the dim cannot be cut into blocks.
 
     Raises
     ------
@@ -88,12 +95,14 @@ def known(array: xr.DataArray) -> np.ndarray:
             got=f"{array.ndim} dims {dict(array.sizes)}",
             expected="at most one dim",
         )
+    if whole and (record := _RECORD.get()) is not None:
+        record.known.update(map(str, array.dims))
     return np.asarray(array.compute(scheduler="synchronous").values)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of `lift`: what a planner of blocks has to know about a step."""
+    """One call of `lift`: what a planner of blocks has to know about it."""
 
     kernel: Kernel
     dims: Mapping[str, str]
@@ -124,18 +133,41 @@ class Call:
         return self.kernel.memory({**block, "batch": batch}, self.parameters, threads)
 
 
-_CALLS: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
+@dataclass
+class Record:
+    """What happened inside `recorded`."""
+
+    calls: list[Call] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    """Dims of which all positions were read: a decision hangs on the whole of them."""
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Dims that cannot be cut, for one reason or the other."""
+        return frozenset(self.known).union(*(call.whole for call in self.calls))
+
+
+_RECORD: ContextVar[Record | None] = ContextVar("record", default=None)
 
 
 @contextmanager
-def recorded() -> Iterator[list[Call]]:
-    """Collect the calls of `lift` made inside: run a step lazily, and learn how it may be cut."""
-    calls: list[Call] = []
-    token = _CALLS.set(calls)
+def recorded() -> Iterator[Record]:
+    """Record the calls of `lift` made inside: run a step lazily, and learn how it may be cut.
+
+    Examples
+    --------
+    >>> from zeoarray.kernels import flatfield
+    >>> with recorded() as record:
+    ...     _ = lift(flatfield.minus_log, xr.DataArray([[1.0, 0.5]], dims=("angle", "u")))
+    >>> sorted(record.whole)
+    ['u']
+    """
+    record = Record()
+    token = _RECORD.set(record)
     try:
-        yield calls
+        yield record
     finally:
-        _CALLS.reset(token)
+        _RECORD.reset(token)
 
 
 def lift(
@@ -189,8 +221,8 @@ def lift(
     given = tuple(_dask_if_lazy(a) for a in (*arrays, *rows.values()))
     sizes = _core_sizes(contract, given, groups, names)
     out_sizes = contract.output_sizes(sizes, values)
-    if (calls := _CALLS.get()) is not None:
-        calls.append(Call(contract, names, sizes, values))
+    if (record := _RECORD.get()) is not None:
+        record.calls.append(Call(contract, names, sizes, values))
     fixed = {k: v for k, v in values.items() if k not in rows}
     run = functools.partial(_run, kernel, len(arrays), tuple(rows), fixed)
 

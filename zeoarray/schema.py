@@ -73,6 +73,7 @@ DARK = Var("dark", ("dark_frame", "z", "u"), "number", "counts", "frames without
 TIME = Var("time", ("angle",), "time", "s", "start of each projection since the first frame")
 FLAT_TIME = Var("flat_time", ("flat_frame",), "time", "s", "start of each flat, same clock")
 DARK_TIME = Var("dark_time", ("dark_frame",), "time", "s", "start of each dark, same clock")
+FLAT_SET = Var("flat_set", ("flat_frame",), "number", "1", "number of the set of each flat")
 FRAMES = Var("counts", ("frame", "det_y", "det_x"), "number", "counts", "diffraction frames")
 FRAME_ANGLE = Var("angle", ("frame",), "float", "deg", "rotation of each frame")
 FRAME_U = Var("u", ("frame",), "float", "um", "lateral beam position of each frame")
@@ -82,12 +83,21 @@ RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the st
 EXPOSURE = Var("exposure", ("frame",), "float", "s", "exposure time")
 TRANSMISSION = Var("transmission", ("angle", "z", "u"), "float", "1", "(counts-dark)/(flat-dark)")
 ATTENUATION = Var("attenuation", ("z", "y", "x"), "float", "1/cm", "linear attenuation")
+USABLE = Var("usable", ("z", "u"), "flag", None, "1 where flats are brighter than the dark")
+ABSORBANCE = Var("absorbance", ("angle", "z", "u"), "float", "1", "-log(transmission)")
+CLIPPED = Var("clipped", ("angle", "z"), "float", "1", "share of a row that -log had to clip")
 SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
 SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
 VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
 PATTERN = Var("intensity", ("q",), "float", None, "powder pattern")
 PATTERN_VARIANCE = Var("variance", ("q",), "float", None, "of intensity")
 TWO_THETA = Var("two_theta", ("q",), "float", "deg", "scattering angle, an auxiliary of q")
+FLAT_MEAN = Var("flat_mean", ("flat_frame",), "float", "counts", "mean of each flat")
+FLAT_SIGMA = Var("flat_sigma", ("flat_frame",), "float", "counts", "spread over a flat's pixels")
+FLAT_GOOD = Var("flat_good", ("flat_frame",), "flag", None, "1 where a flat is a flat")
+DARK_MEAN = Var("dark_mean", ("dark_frame",), "float", "counts", "mean of each dark")
+DARK_SIGMA = Var("dark_sigma", ("dark_frame",), "float", "counts", "spread over a dark's pixels")
+DARK_GOOD = Var("dark_good", ("dark_frame",), "flag", None, "1 where a dark is a dark")
 D_SPACING = Var("d", ("q",), "float", "angstrom", "lattice spacing 2 pi / q")
 
 
@@ -114,7 +124,26 @@ _BEAM = (RESOLUTION, ENERGY, WAVELENGTH, BEAM_SIZE, *_SENSES)
 SCAN_XCT = Schema(
     "XCT scan",
     (COUNTS, ANGLE, Z, U, RESOLUTION),
-    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, EXPOSURE, *_BEAM, DISTANCE),
+    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, FLAT_SET, EXPOSURE, *_BEAM, DISTANCE),
+)
+REFERENCED_XCT = Schema(
+    "XCT scan with flats and darks",
+    (COUNTS, FLAT, DARK, ANGLE, Z, U),
+    (TIME, FLAT_TIME, DARK_TIME, FLAT_SET, RESOLUTION, EXPOSURE, *_BEAM, DISTANCE),
+)
+NORMALIZED_XCT = Schema(
+    "normalised XCT scan",
+    (TRANSMISSION, ANGLE, Z, U),
+    (USABLE, TIME, RESOLUTION, EXPOSURE, *_BEAM, DISTANCE),
+)
+ABSORBANCE_XCT = Schema(
+    "XCT scan after -log",
+    (ABSORBANCE, ANGLE, Z, U),
+    (USABLE, CLIPPED, TIME, RESOLUTION, EXPOSURE, *_BEAM, DISTANCE),
+)
+FRAMES_XCT = Schema(
+    "check of flats and darks",
+    (FLAT_MEAN, FLAT_SIGMA, FLAT_GOOD, DARK_MEAN, DARK_SIGMA, DARK_GOOD),
 )
 SCAN_XRDCT = Schema(
     "XRD-CT scan",
@@ -130,7 +159,27 @@ VOLUME_XCT = Schema("XCT volume", (ATTENUATION, Z, Y, X, RESOLUTION), (ENERGY, W
 POWDER = Schema(
     "powder pattern", (PATTERN, Q), (PATTERN_VARIANCE, TWO_THETA, D_SPACING, WAVELENGTH)
 )
-SCHEMAS = (SCAN_XCT, SCAN_XRDCT, SINOGRAM, VOLUME_XCT, POWDER)
+SCHEMAS = (
+    SCAN_XCT,
+    REFERENCED_XCT,
+    NORMALIZED_XCT,
+    ABSORBANCE_XCT,
+    FRAMES_XCT,
+    SCAN_XRDCT,
+    SINOGRAM,
+    VOLUME_XCT,
+    POWDER,
+)
+VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
+"""Every variable of the data model, each once."""
+FLAGS = frozenset(var.name for var in VARS if var.kind == "flag")
+POSITIONS = {var.name: var for var in (Z, Y, X, U)}
+"""Dims that count um of the sample or the detector, in the order of a volume's."""
+
+
+def positioned(dims: Iterable[str]) -> Schema:
+    """Return the schema of any dataset that has positions along `dims`."""
+    return Schema("dataset with positions", tuple(POSITIONS[dim] for dim in dims))
 
 
 def validate(ds: xr.Dataset, schema: Schema, *, by: str) -> None:
@@ -169,46 +218,58 @@ def _check(ds: xr.Dataset, var: Var, by: str) -> None:
     have = ds.variables[var.name]
     shown = f"{var.name} {dict(have.sizes) or 'scalar'} {have.dtype}, attrs {_attrs(have.attrs)}"
     role = "coordinate" if var.name in ds.coords else "variable"
-    # A scalar stands for any dims: one exposure for all frames.
-    if have.dims and have.dims != var.dims:
+    # A scalar may stand for a list, as one exposure for all frames; not for a dim or an image.
+    scalar = not have.dims and len(var.dims) == 1 and var.name not in var.dims
+    if have.dims != var.dims and not scalar:
         raise SchemaError(
             f"{by}: {role} {var.name!r} has the dims {_dims(have.dims)}.",
             got=shown,
             expected=_dims(var.dims),
-            do=f'ds["{var.name}"].transpose{var.dims}' if set(have.dims) == set(var.dims) else None,
+            do=_way_to_dims(have, var),
         )
     if have.dtype.kind not in KINDS[var.kind]:
         raise SchemaError(
             f"{by}: {role} {var.name!r} has the dtype {have.dtype}.",
             got=shown,
             expected=f"a {var.kind} (dtype kinds {KINDS[var.kind]!r})",
+            do=f'ds["{var.name}"] = ds["{var.name}"].astype("float32")'
+            if var.kind == "float" and have.dtype.kind in "ui"
+            else None,
         )
-    if var.units is None or var.units == "1":
-        return
+    # The order of frames may be all that is known of their times; it serves to interpolate.
     unit = have.attrs.get("units")
-    if var.kind == "time" and unit == "1":
-        # The order of the frames is all that is known; it serves to interpolate between flats.
-        return
+    if var.units not in (None, "1") and not (var.kind == "time" and unit == "1"):
+        _check_units(var, f"{by}: {role} {var.name!r}", shown, unit)
+
+
+def _way_to_dims(have: xr.Variable, var: Var) -> str | None:
+    if set(have.dims) == set(var.dims):
+        dims = ", ".join(f'"{d}"' for d in var.dims)
+        return f'ds["{var.name}"] = ds["{var.name}"].transpose({dims})'
+    lost = [d for d in var.dims if d not in have.dims]
+    if len(lost) == 1 and len(have.dims) == len(var.dims) - 1:
+        return f'keep the dim: ds.isel({lost[0]}=[0]), or ds.expand_dims("{lost[0]}")'
+    return None
+
+
+def _check_units(var: Var, subject: str, shown: str, unit: object) -> None:
     example = f'ds["{var.name}"].attrs["units"] = "{var.units}"'
     if unit is None:
         raise SchemaError(
-            f"{by}: {role} {var.name!r} has no units.",
-            got=shown,
-            expected=f"units {var.units!r}",
-            do=example,
+            f"{subject} has no units.", got=shown, expected=f"units {var.units!r}", do=example
         )
     try:
-        scale = units.factor(str(unit), var.units)
+        scale = units.factor(str(unit), str(var.units))
     except UnitError as error:
         raise SchemaError(
-            f"{by}: {role} {var.name!r} has units {unit!r}.",
+            f"{subject} has units {unit!r}.",
             got=shown,
             expected=f"units {var.units!r}",
             do=f"{example}, if its values are in {var.units}",
         ) from error
     if scale != 1.0:
         raise SchemaError(
-            f"{by}: {role} {var.name!r} is in {unit}.",
+            f"{subject} is in {unit}.",
             got=shown,
             expected=f"units {var.units!r}",
             do=f'ds["{var.name}"] = ds["{var.name}"] * {scale:g}; then {example}',
@@ -223,14 +284,22 @@ def _attrs(attrs: Mapping[object, object]) -> dict[object, object]:
     return {k: v for k, v in attrs.items() if k in ("units", "long_name")}
 
 
+def attrs_of(var: Var) -> dict[str, str]:
+    """Return the attributes of a variable: its description, and its units where it has any."""
+    return {"long_name": var.doc} | ({"units": var.units} if var.units else {})
+
+
 def describe(ds: xr.Dataset, schema: Schema) -> xr.Dataset:
     """Return `ds` with the units and descriptions of `schema` on every variable it names.
 
-    For whoever builds a dataset from values that are known to be in the schema's units.
+    For whoever builds a dataset from values that are known to be in the schema's units. Times
+    that are numbers of frames (units 1) stay so.
     """
     out = ds.copy(deep=False)
     for var in (*schema.required, *schema.optional):
         if var.name in out.variables:
-            attrs = {"long_name": var.doc} | ({"units": var.units} if var.units else {})
+            attrs = attrs_of(var)
+            if var.kind == "time" and out[var.name].attrs.get("units") == "1":
+                del attrs["units"]
             out[var.name].attrs.update(attrs)
     return out

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import pydantic
+import xxhash
 
 from zeoarray.errors import ArgumentError, ContractError, UnknownNameError, nearest, unknown
 
@@ -30,14 +32,30 @@ class Step:
     kind: Kind
     version: int
     """Raised whenever the same input and parameters would give another result."""
+    cites: tuple[str, ...]
+    """DOIs of the methods, for the record of a result."""
     function: Callable[..., Any]
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Default of each argument after the first dataset; `inspect.Parameter.empty` if none."""
+        return {p.name: p.default for p in self._keywords}
 
     @functools.cached_property
     def hints(self) -> dict[str, Any]:
         """Annotation of each argument after the first dataset."""
-        hints = typing.get_type_hints(self.function)
-        parameters = list(inspect.signature(self.function).parameters.values())
-        return {p.name: hints[p.name] for p in parameters[1:]}
+        # With the extras, or constraints such as Annotated[float, Field(gt=0)] would be lost.
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        return {p.name: hints[p.name] for p in self._keywords}
+
+    @property
+    def _keywords(self) -> list[inspect.Parameter]:
+        return list(inspect.signature(self.function).parameters.values())[1:]
 
     @functools.cached_property
     def nodes(self) -> tuple[str, ...]:
@@ -47,17 +65,20 @@ class Step:
     @functools.cached_property
     def model(self) -> type[pydantic.BaseModel]:
         """The remaining arguments, as the pydantic model that validates them."""
-        signature = inspect.signature(self.function).parameters
-        fields: dict[str, Any] = {}
-        for name, hint in self.hints.items():
-            if name not in self.nodes:
-                default = signature[name].default
-                fields[name] = (hint, ... if default is inspect.Parameter.empty else default)
-        config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+        fields: dict[str, Any] = {
+            name: (self.hints[name], ... if default is inspect.Parameter.empty else default)
+            for name, default in self.defaults.items()
+            if name not in self.nodes
+        }
+        config = pydantic.ConfigDict(
+            extra="forbid", arbitrary_types_allowed=True, protected_namespaces=()
+        )
         return pydantic.create_model(self.name, __config__=config, **fields)
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter with its final value, from those that were `given`.
+
+        Arguments that are datasets (`nodes`) are not among them.
 
         Raises
         ------
@@ -66,23 +87,30 @@ class Step:
         ArgumentError
             For a value of the wrong type or range, or one that is missing.
         """
+        fields = self.model.model_fields
         for name in given:
-            if name not in self.model.model_fields:
-                near = nearest(name, self.model.model_fields)
+            if name not in fields:
+                near = nearest(name, self.defaults)
                 raise UnknownNameError(
                     f"{self.name} has no parameter {name!r}",
-                    expected="one of " + ", ".join(self.model.model_fields),
+                    expected="one of " + ", ".join(self.defaults)
+                    if self.defaults
+                    else "no parameters",
                     do=f"did you mean {near!r}?" if near else None,
                 )
         try:
-            model = self.model.model_validate(dict(given))
+            # pydantic takes no NumPy scalar for an int.
+            plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in given.items()}
+            model = self.model.model_validate(plain)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            if first["type"] == "missing":
+                raise ArgumentError(f"{self.name} needs the parameter {place!r}") from None
             raise ArgumentError(
-                f"{self.name}: parameter {'.'.join(map(str, first['loc']))!r}: {first['msg']}",
-                got=repr(first["input"]),
+                f"{self.name}: parameter {place!r}: {first['msg']}", got=repr(first["input"])
             ) from None
-        return {name: getattr(model, name) for name in self.model.model_fields}
+        return {name: getattr(model, name) for name in fields}
 
 
 STEPS: dict[str, Step] = {}
@@ -96,38 +124,107 @@ def find(name: str) -> Step:
         raise unknown("step", name, STEPS) from None
 
 
-def _register(function: F, kind: Kind, version: int) -> F:
+def step(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register a lazy verb, ``Dataset -> Dataset``, whose result records how it was made.
+
+    The first argument is the dataset; all others are keyword-only and annotated. By these
+    annotations values are validated, whether they come from Python, YAML or the command line.
+
+    Parameters
+    ----------
+    version
+        Raised whenever the same input and parameters would give another result.
+    cites
+        DOIs of the methods.
+
+    Raises
+    ------
+    ContractError
+        For a function that is not such a verb.
+    """
+    return lambda function: _register(function, "step", version, cites)
+
+
+def measure(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register a verb that reads a sample and gives a small dataset: value, sigma, curve.
+
+    Parameters
+    ----------
+    version
+        Raised whenever the same input and parameters would give another result.
+    cites
+        DOIs of the methods.
+
+    Raises
+    ------
+    ContractError
+        For a function that is not such a verb.
+    """
+    return lambda function: _register(function, "measure", version, cites)
+
+
+def _register(function: F, kind: Kind, version: int, cites: tuple[str, ...]) -> F:
     module = function.__module__.rpartition(".")[2]
-    entry = Step(f"{module}.{function.__name__}", kind, version, function)
-    if entry.name in STEPS and STEPS[entry.name].function.__module__ != function.__module__:
+    entry = Step(f"{module}.{function.__name__}", kind, version, cites, function)
+    _check(entry)
+
+    @functools.wraps(function)
+    def verb(ds: Any, **arguments: Any) -> Any:
+        _must_be_dataset(entry, "ds", ds)
+        nodes = {k: arguments.pop(k, entry.defaults[k]) for k in entry.nodes}
+        for name, node in nodes.items():
+            if node is not entry.defaults[name]:
+                _must_be_dataset(entry, name, node)
+            elif node is inspect.Parameter.empty:
+                raise ArgumentError(f"{entry.name} needs the dataset {name!r}")
+        parameters = entry.resolve(arguments)
+        result = function(ds, **parameters, **nodes)
+        record = {"step": entry.name, "version": version}
+        record["parameters"] = {k: _plain(v) for k, v in (parameters | nodes).items()}
+        if cites:
+            record["cites"] = list(cites)
+        return result.assign_attrs(steps=[*ds.attrs.get("steps", []), record])
+
+    STEPS[entry.name] = entry
+    return typing.cast(F, verb)
+
+
+def _check(entry: Step) -> None:
+    verb = entry.function.__name__
+    twin = STEPS.get(entry.name)
+    if twin is not None and twin.function.__module__ != entry.function.__module__:
         raise ContractError(f"two verbs are called {entry.name!r}", do="rename one of them")
-    parameters = list(inspect.signature(function).parameters.values())
+    signature = inspect.signature(entry.function)
+    parameters = list(signature.parameters.values())
     if not parameters or any(p.kind is not p.KEYWORD_ONLY for p in parameters[1:]):
         raise ContractError(
             f"{entry.name}: what follows the dataset is keyword-only",
-            got=str(inspect.signature(function)),
-            do=f"def {function.__name__}(ds, *, ...)",
+            got=str(signature),
+            do=f"def {verb}(ds, *, ...)",
+        )
+    if bare := [p.name for p in parameters if p.annotation is p.empty]:
+        raise ContractError(
+            f"{entry.name}: an argument without annotation cannot be validated",
+            got=", ".join(bare),
         )
 
-    @functools.wraps(function)
-    def recorded(ds: Any, **arguments: Any) -> Any:
-        result = function(ds, **arguments)
-        bound = inspect.signature(function).bind(ds, **arguments)
-        bound.apply_defaults()
-        resolved = {k: _plain(v) for k, v in list(bound.arguments.items())[1:]}
-        record = {"step": entry.name, "version": version, "parameters": resolved}
-        attrs = {**result.attrs, "steps": [*ds.attrs.get("steps", []), record]}
-        return result.assign_attrs(attrs)
 
-    STEPS[entry.name] = entry
-    return typing.cast(F, recorded)
+def _must_be_dataset(entry: Step, name: str, value: object) -> None:
+    if not hasattr(value, "data_vars"):
+        raise ArgumentError(
+            f"{entry.name}: {name!r} is not a dataset",
+            got=type(value).__name__,
+            expected="an xarray.Dataset",
+            do="array.to_dataset(name=...)" if hasattr(value, "to_dataset") else None,
+        )
 
 
 def _plain(value: Any) -> Any:
     """`value` as JSON can hold it: a dataset becomes the name of its node and its content."""
     if hasattr(value, "data_vars"):
-        numbers = {k: v.values.tolist() for k, v in value.data_vars.items() if v.size <= 16}
-        return {"node": value.attrs.get("node"), **numbers}
+        return {"node": value.attrs.get("node")} | {
+            str(name): _content(variable) for name, variable in value.data_vars.items()
+        }
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):
@@ -137,15 +234,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
-def step(*, version: int = 1) -> Callable[[F], F]:
-    """Register a lazy verb, ``Dataset -> Dataset``, whose result records how it was made.
-
-    The first argument is the dataset; all others are keyword-only, annotated, and validated by
-    these annotations where they come from YAML or the command line.
-    """
-    return lambda function: _register(function, "step", version)
-
-
-def measure(*, version: int = 1) -> Callable[[F], F]:
-    """Register a verb that reads a sample and gives a small dataset: value, sigma, curve."""
-    return lambda function: _register(function, "measure", version)
+def _content(variable: Any) -> Any:
+    if variable.chunks is not None or variable.size > 1 << 20:
+        # Nothing is computed, and no volume read, to write a record. What a measure gives is small.
+        return f"{dict(variable.sizes)} {variable.dtype}, not read"
+    values = np.asarray(variable.values)
+    if values.size <= 16:
+        return values.tolist()
+    return f"xxh64:{xxhash.xxh64_hexdigest(np.ascontiguousarray(values).tobytes())}"

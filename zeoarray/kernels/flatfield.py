@@ -103,14 +103,14 @@ def transmission(counts: Any, flat: Any, dark: Any, position: Any) -> Any:
     dtype = contract_of(transmission).output_dtype(0, counts.dtype)
     base, good = _base(flat, dark, dtype)
     level = xp.where(good, dark, 0).astype(dtype)
-    arrays = ((counts, 3), (base, 3), (level, 2), (position, 1))
+    arrays = ((counts, 3), (base, 3), (level, 2), (position, 1), (good, 2))
     batch = np.broadcast_shapes(*(a.shape[: a.ndim - n] for a, n in arrays))
     parts = [xp.broadcast_to(a, batch + a.shape[a.ndim - n :]) for a, n in arrays]
-    good = xp.broadcast_to(good, batch + good.shape[-2:])
     out = xp.empty(batch + counts.shape[-3:], dtype)
     for index in np.ndindex(*batch):
-        _divide(*[part[index] for part in parts], out=out[index])
-        _mend(out[index], good[index], whole=counts.dtype.kind != "f")
+        raw, above, below, place, known = (part[index] for part in parts)
+        _divide(raw, above, below, place, out[index])
+        _mend(out[index], known, whole=counts.dtype.kind != "f")
     return out
 
 

@@ -149,9 +149,7 @@ def with_constants(options: Options, layout: Layout, path: Path) -> Options:
     try:
         return Options.model_validate({**constants, **given})
     except pydantic.ValidationError as error:
-        # A misspelt key is also a missing one: the misspelling is what helps.
-    found = sorted(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
-    first = found[0]
+        first = error.errors()[0]
         name = str(first["loc"][0])
         line = plain_yaml.read(path).line(("constants", name))
         said = str(first["msg"]).removeprefix("Value error, ").splitlines()

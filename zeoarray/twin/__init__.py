@@ -1,1 +1,5 @@
-"""The digital twin: files of the facilities own formats, whose truth is known."""
+"""The digital twin: files of the facilities' own formats, whose truth is known."""
+
+from zeoarray.twin.make import generate
+
+__all__ = ["generate"]

@@ -110,9 +110,12 @@ def accumulate(
 
     Only within the pellet and two nodes round it: elsewhere nobody asks.
     """
+    # Loops, for a slice assignment drags the text of its error message into the compiler: 5 s.
     wide = np.empty((facets.shape[0] + 1, 4))
-    wide[:-1], wide[-1] = facets, reach
-    wide[:, 3] += 1.6 * STEP_UM
+    for n in range(wide.shape[0]):
+        for m in range(4):
+            wide[n, m] = reach[m] if n == facets.shape[0] else facets[n, m]
+        wide[n, 3] += 1.6 * STEP_UM
     for k in range(sums.shape[0]):
         z = (first[0] + k) * STEP_UM
         for j in range(sums.shape[1]):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from zeoarray.twin.scene import BINDER, CRUMB, DENSE, FIXED, GLASS, MATRIX, PACK
 
 Array = np.ndarray[Any, Any]
 Bounds = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+
+POINTS_A_TASK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -185,32 +188,63 @@ class Sample:
 
         The rest is void, binder or iron oxide.
         """
-        kind, value, zinc, packing = self._classify(x, y, z)
-        zeolite = np.where(kind == MATRIX, packing * value, np.where(kind == CRUMB, packing, 0.0))
-        return {
-            "sodium": zeolite * (1 - zinc),
-            "zinc": zeolite * zinc,
-            "glass": (kind == GLASS).astype(float),
-        }
+        return self.points(x, y, z).phases()
 
     def attenuation(self, x: Array, y: Array, z: Array, energy_kev: float) -> Array:
         """Linear attenuation [1/cm] at each position."""
-        kind, value, zinc, packing = self._classify(x, y, z)
-        sodium_mu, zinc_mu = SODIUM_X.attenuation(energy_kev), ZINC_X.attenuation(energy_kev)
-        matrix = value * packing * (sodium_mu + (zinc_mu - sodium_mu) * zinc)
-        other = np.where(kind == FIXED, value, self.materials(energy_kev)[kind])
-        return np.asarray(np.where(kind == MATRIX, matrix, other))
+        return self.points(x, y, z).attenuation(energy_kev)
 
-    def _classify(self, x: Array, y: Array, z: Array) -> tuple[Array, Array, Array, Array]:
+    def points(self, x: Array, y: Array, z: Array) -> Points:
+        """What is at each position, from which phases and attenuation follow."""
         x, y, z = np.broadcast_arrays(x, y, z)
-        shape = x.shape
-        px, py, pz = (np.ascontiguousarray(a, float).ravel() for a in (x, y, z))
+        flat = [np.ascontiguousarray(a, float).ravel() for a in (x, y, z)]
         kind, value = np.empty(x.size, np.uint8), np.empty(x.size)
         zinc, packing = np.zeros(x.size), np.zeros(x.size)
-        classify(self.scene, px, py, pz, kind, value, zinc, packing)
-        return (
-            kind.reshape(shape),
-            value.reshape(shape),
-            zinc.reshape(shape),
-            packing.reshape(shape),
+
+        def fill(first: int) -> None:
+            part = slice(first, first + POINTS_A_TASK)
+            px, py, pz = (a[part] for a in flat)
+            classify(self.scene, px, py, pz, kind[part], value[part], zinc[part], packing[part])
+
+        tasks = range(0, x.size, POINTS_A_TASK)
+        if len(tasks) > 1:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                list(pool.map(fill, tasks))
+        elif x.size:
+            fill(0)
+        return Points(self, *(a.reshape(x.shape) for a in (kind, value, zinc, packing)))
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a sample is made of at some positions; all arrays have their shape."""
+
+    sample: Sample
+    kind: Array
+    """One of the kinds of `zeoarray.twin.scene`."""
+    value: Array
+    """Packing relative to the matrix, or attenuation [1/cm] of FIXED."""
+    zinc: Array
+    """Fraction of the zeolite that is exchanged."""
+    packing: Array
+    """Volume fraction of zeolite in the matrix."""
+
+    def phases(self) -> dict[str, Array]:
+        """Volume fractions of ``sodium`` and ``zinc`` zeolite and of ``glass``."""
+        kind = self.kind
+        zeolite = np.where(kind == MATRIX, self.packing * self.value, 0.0)
+        zeolite = np.where(kind == CRUMB, self.packing, zeolite)
+        return {
+            "sodium": zeolite * (1 - self.zinc),
+            "zinc": zeolite * self.zinc,
+            "glass": (kind == GLASS).astype(float),
+        }
+
+    def attenuation(self, energy_kev: float) -> Array:
+        """Linear attenuation [1/cm]."""
+        sodium, zinc = SODIUM_X.attenuation(energy_kev), ZINC_X.attenuation(energy_kev)
+        matrix = self.value * self.packing * (sodium + (zinc - sodium) * self.zinc)
+        other = np.where(
+            self.kind == FIXED, self.value, self.sample.materials(energy_kev)[self.kind]
         )
+        return np.asarray(np.where(self.kind == MATRIX, matrix, other))

@@ -11,7 +11,7 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pydantic
@@ -21,6 +21,11 @@ from zeoarray.errors import ArgumentError, ContractError, UnknownNameError, near
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["step", "measure"]
+
+Count = Annotated[int, pydantic.Field(ge=1)]
+"""Annotation of a parameter that counts: 1 or more."""
+Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
+"""Annotation of a parameter between 0 and 1, neither included."""
 
 
 @dataclass(frozen=True)

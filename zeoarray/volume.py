@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.kernels import windows
 from zeoarray.labelled import lift
-from zeoarray.step import step
+from zeoarray.step import Count, step
 
 __all__ = ["bin", "crop"]
 
@@ -77,7 +76,7 @@ def _inside(dim: str, centres: np.ndarray, limits: Range) -> slice | np.ndarray:
 def bin(
     ds: xr.Dataset,
     *,
-    factor: Annotated[int, pydantic.Field(ge=1)],
+    factor: Count,
     dims: tuple[Position, ...] | None = None,
 ) -> xr.Dataset:
     """Average each `factor` neighbours along position dims, of all variables that have them.

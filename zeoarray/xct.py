@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
 from zeoarray.kernels import flatfield, references
 from zeoarray.labelled import known, lift
-from zeoarray.step import measure, step
+from zeoarray.step import Count, Share, measure, step
 
 __all__ = ["check_frames", "minus_log", "normalize"]
 
@@ -83,7 +82,7 @@ def normalize(
 def minus_log(
     ds: xr.Dataset,
     *,
-    floor: Annotated[float, pydantic.Field(gt=0, lt=1)] = 1e-5,
+    floor: Share = 1e-5,
 ) -> xr.Dataset:
     """Turn transmission into absorbance, the line integral of attenuation: -log(T).
 
@@ -115,7 +114,7 @@ def minus_log(
 
 
 @measure()
-def check_frames(ds: xr.Dataset, *, rows: Annotated[int, pydantic.Field(ge=1)] = 16) -> xr.Dataset:
+def check_frames(ds: xr.Dataset, *, rows: Count = 16) -> xr.Dataset:
     """Find flats and darks that are not what their key says, from a sample of rows.
 
     The level of the flats is the upper quartile of their means, that of the darks the lower

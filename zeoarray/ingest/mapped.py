@@ -216,12 +216,10 @@ class _Reading:
         dims = self.layout.data.dims
         array = self.array(self.layout.data.path, dims)
         lead = dict(zip(dims[:-2], array.shape[:-2], strict=True))
-        counts = xr.Variable(
-            ("frame", "det_y", "det_x"),
-            indexing.LazilyIndexedArray(flattened(array, len(dims) - 2))  # type: ignore[arg-type]
-            if len(dims) > 2
-            else View(array, (None, 0, 1)),
+        listed: Any = (
+            flattened(array, len(lead)) if lead else View(array, (None, 0, 1))  # type: ignore[arg-type]
         )
+        counts = xr.Variable(("frame", "det_y", "det_x"), indexing.LazilyIndexedArray(listed))
         coords: dict[str, Any] = {**self.beam(), **labels.senses(self.options)}
         variables: dict[str, Any] = {"counts": counts}
         for name in ("angle", "u", "z"):

@@ -246,6 +246,8 @@ def test_mirror_positions_in_pixels_of_the_camera(tmp_path: Path) -> None:
     ds = xrdct(path, pixel_size=0.5)
     np.testing.assert_allclose(ds.u[:3], [600, 640, 680])
     assert noted(ds, "it is taken as pixels of the imaging camera, of 0.5 um")
+    path = diad_xrdct(tmp_path / "px.nxs", units="pixel")
+    np.testing.assert_allclose(xrdct(path, pixel_size=2).u[:3], [0, 0.05, 0.1])
 
 
 def test_units_that_are_missing_or_wrong(tmp_path: Path) -> None:
@@ -255,9 +257,11 @@ def test_units_that_are_missing_or_wrong(tmp_path: Path) -> None:
     assert noted(ds, "kb_cs_x has no units; taken as mm")
     with h5py.File(path, "a") as file:
         file[f"{GROUP}/gts_cs_theta"].attrs["units"] = "mm"
-    ds = xrdct(path)
-    np.testing.assert_allclose(ds.angle[::3], [0, 90, 180, 270])
-    assert noted(ds, "says its units are 'mm'; taken as deg")
+    with pytest.raises(SourceError) as caught:
+        xrdct(path)
+    assert "positions of angle cannot be found" in str(caught.value)
+    assert "says its units are 'mm'" in str(caught.value)
+    np.testing.assert_allclose(xrdct(path, angles=(1, 2, 3, 4)).angle[::3], [1, 2, 3, 4])
 
 
 def test_angles_that_are_given(tmp_path: Path) -> None:
@@ -270,6 +274,33 @@ def test_angles_that_are_given(tmp_path: Path) -> None:
     assert str(tmp_path / "angles.txt") in ds.attrs["source"]
     with pytest.raises(SourceError, match="positions of angle do not fit the frames"):
         xrdct(path, angles=(1, 2))
+
+
+def test_a_height_that_claims_to_be_an_angle(tmp_path: Path) -> None:
+    path = diad_xrdct(tmp_path / "k11.nxs", up=1.0)
+    with h5py.File(path, "a") as file:
+        file[f"{GROUP}/kb_cs_y"].attrs["units"] = "deg"
+    with pytest.raises(SourceError, match="positions of z cannot be found"):
+        xrdct(path)
+
+
+def test_a_monitor_may_be_in_any_unit(tmp_path: Path) -> None:
+    path = diad_xrdct(tmp_path / "k11.nxs")
+    with h5py.File(path, "a") as file:
+        file[f"{GROUP}/I0"].attrs["units"] = "volts"
+    np.testing.assert_allclose(xrdct(path).monitor, 1e5 + np.arange(12))
+
+
+def test_a_motor_at_rest_does_not_stand_for_one_out_of_reach(tmp_path: Path) -> None:
+    path = diad_xrdct(tmp_path / "k11.nxs")
+    with h5py.File(path, "a") as file:
+        put(file, f"{GROUP}/gts_cs_x", 0.0, "mm")
+        file[f"{GROUP}/kb_cs_x_value_set"] = h5py.ExternalLink("lost.h5", "/x")
+    np.testing.assert_allclose(xrdct(path).u[:3], [0, 25, 50])
+    with h5py.File(path, "a") as file:
+        del file[f"{GROUP}/kb_cs_x"]
+    with pytest.raises(SourceError, match=r"lost\.h5::/x, no such file"):
+        xrdct(path)
 
 
 def test_a_reading_that_fits_no_frame_is_left_out(tmp_path: Path) -> None:

@@ -190,12 +190,15 @@ def test_angles_in_radians_and_without_units(scan: Path) -> None:
     assert noted(ds, "has no units; taken as deg")
 
 
-def test_angles_that_claim_to_be_lengths_are_degrees(scan: Path) -> None:
+@pytest.mark.parametrize("unit", ["mm", "GeV", "furlong"])
+def test_angles_that_claim_to_be_something_else_are_not_believed(scan: Path, unit: str) -> None:
     with h5py.File(scan, "a") as file:
-        put(file, f"{ENTRY}/sample/rotation_angle", np.arange(11.0), "mm")
-    ds = opened(scan)
-    np.testing.assert_allclose(ds.angle, np.arange(11.0)[KEY == 0])
-    assert noted(ds, "says its units are 'mm'; taken as deg")
+        put(file, f"{ENTRY}/sample/rotation_angle", np.arange(11.0), unit)
+    with pytest.raises(SourceError) as caught:
+        opened(scan)
+    assert f"says its units are '{unit}'" in str(caught.value)
+    assert "--angles FILE" in str(caught.value)
+    np.testing.assert_allclose(opened(scan, angles=(1, 2, 3, 4)).angle, [1, 2, 3, 4])
 
 
 def test_angles_of_the_file_may_be_those_of_the_projections(scan: Path) -> None:

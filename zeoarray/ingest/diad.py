@@ -14,7 +14,6 @@ import xarray as xr
 
 from zeoarray.errors import SourceError
 from zeoarray.ingest import clock, hdf5, raster, tomo
-from zeoarray.ingest.arrays import Array
 from zeoarray.ingest.finder import Finder, Places
 from zeoarray.ingest.raster import Motion
 from zeoarray.ingest.reader import Options, Reader, scalar
@@ -132,7 +131,7 @@ READINGS = {
     "ring_current": ((f"{GROUP}/RingCurrent", f"{GROUP}/ring_current"), "mA"),
 }
 """Where what is read beside the frames may be, and its unit."""
-FARTHEST_UM = 50e3
+FARTHEST_MM = 50
 """No beam of DIAD moves farther: greater positions are pixels of the imaging camera."""
 
 
@@ -184,31 +183,46 @@ def _motion(finder: Finder, what: str) -> Motion:
     given = raster.given_angles(finder) if what == "angle" else None
     if given is not None:
         return given
-    reachable: list[str] = []
-    gone: list[str] = []
-    for name in _recorded(GROUP, role.motors, READ_BACK + ASKED):
-        place = hdf5.resolve(finder.file, name, finder.options.link_root)
-        if place is not None:
-            (gone if place.dangling else reachable).append(name)
-    moving = [name for name in reachable if _moves(finder, name)]
-    chosen = (moving or reachable or [])[:1]
-    names = (*gone, *chosen) if chosen else role.at_rest
+    names = _recorded_names(finder, role) or role.at_rest
+    if role.unit == "um" and (pixels := _in_pixels(finder, names[-1], what)) is not None:
+        return pixels
     found = finder.series(names, role.unit, what=what, bare=role.bare)
-    if found is None and what == "z":
+    if found is None and what == "z" and names is role.at_rest:
         finder.note("z: no height is stated; it is 0")
         return Motion("no motor", np.zeros(1))
     if found is None:
-        links = [hdf5.resolve(finder.file, n, finder.options.link_root) for n in gone]
+        said = [note for note in finder.notes if note.startswith(f"{what}:")]
         raise SourceError(
             f"{finder.path}: the positions of {what} cannot be found",
-            got="; ".join(f"{p.link}, {p.why}" for p in links if p) or "no such motor in the file",
+            got="; ".join(said) or "no such motor in the file",
             expected="one of " + ", ".join(f"{GROUP}/{m}" for m in role.motors),
-            do="--link-root OLD=NEW where the linked files were moved",
+            do="--link-root OLD=NEW where linked files were moved; --mapping FILE where the motors "
+            "have other names",
         )
     name, values = found
-    if what != "angle":
-        values = _from_camera_pixels(finder, name, values, what)
     return Motion(name, values, raster.axes_of(finder, name))
+
+
+def _recorded_names(finder: Finder, role: Role) -> tuple[str, ...]:
+    """Where the motor is recorded that moves, with the links before it that lead nowhere.
+
+    A motor that rests is taken only where none is out of reach, for that one may have moved.
+    """
+    resting: list[str] = []
+    gone: list[str] = []
+    for motor in role.motors:
+        dangling: list[str] = []
+        reachable: list[str] = []
+        for name in _recorded(GROUP, (motor,), READ_BACK + ASKED):
+            place = hdf5.resolve(finder.file, name, finder.options.link_root)
+            if place is not None:
+                (dangling if place.dangling else reachable).append(name)
+        for name in reachable:
+            if _moves(finder, name):
+                return (*gone, *dangling, name)
+        resting += reachable
+        gone += [] if reachable else dangling
+    return tuple(gone or resting[:1])
 
 
 def _moves(finder: Finder, name: str) -> bool:
@@ -218,20 +232,25 @@ def _moves(finder: Finder, name: str) -> bool:
     return bool(np.nanmax(read[0]) > np.nanmin(read[0])) if np.isfinite(read[0]).any() else False
 
 
-def _from_camera_pixels(finder: Finder, name: str, values: Array, what: str) -> Array:
-    """Positions [um], where the mirrors' coordinates may be pixels of the imaging camera.
+def _in_pixels(finder: Finder, name: str, what: str) -> Motion | None:
+    """Positions of the mirrors where these are pixels of the imaging camera, else None.
 
     The KB coordinate system is that of the camera's image, whatever units the file says.
     """
-    far = np.abs(values[np.isfinite(values)]).max(initial=0.0)
-    if "kb_cs" not in name or far <= FARTHEST_UM:
-        return values
-    pixel = finder.options.need("pixel_size", path=finder.path)
+    read = hdf5.read(finder.file, name, link_root=finder.options.link_root)
+    if "kb_cs" not in name or read is None or read[0].dtype.kind not in "uif":
+        return None
+    values, said = read[0].astype(float), str(read[1].get("units", "mm")).lower()
+    far = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    if not said.startswith(("px", "pix")) and (said != "mm" or far <= FARTHEST_MM):
+        return None
+    pixel = finder.options.need("pixel_size", path=finder.path) or 1.0
     finder.note(
-        f"{what}: {name} reaches {far / 1e3:g} mm, which no beam moves; it is taken as pixels of "
-        f"the imaging camera, of {pixel or 1.0:g} um"
+        f"{what}: {name} reaches {far:g} {said}; it is taken as pixels of the imaging camera, of "
+        f"{pixel:g} um"
     )
-    return values / 1e3 * (pixel or 1.0)
+    found = finder.values((name,), what=what)
+    return None if found is None else Motion(name, values * pixel, raster.axes_of(finder, name))
 
 
 def _scalars(finder: Finder, motions: dict[str, Motion]) -> dict[str, xr.Variable]:

@@ -151,12 +151,12 @@ class Finder:
         names
             Where they may be, best place first.
         unit
-            The unit of what is returned.
+            The unit of what is returned; 1 for relative numbers, in whatever unit they are.
         what
             The quantity, as a note shall say it.
         bare
-            The unit of numbers whose unit is not stated, or is of another quantity. Where this is
-            None, such numbers are not believed.
+            The unit of numbers whose unit is not stated. Where this is None, such numbers are not
+            believed; numbers in a unit of another quantity never are.
         """
         found = self.values(names, what=what)
         if found is None:
@@ -218,19 +218,19 @@ class Finder:
                 self.note(f"{what}: {found.name} holds {str(said)[:40]!r}, no number; ignored")
                 return None
         values = values.astype(float)
+        if unit == "1":
+            return values
         if found.unit is None and bare is None:
             self.note(f"{what}: {found.name} has no units; ignored")
             return None
         if found.unit is None:
-            if bare != "1":
-                self.note(f"{what}: {found.name} has no units; taken as {bare}")
+            self.note(f"{what}: {found.name} has no units; taken as {bare}")
             return units.convert(values, str(bare), unit)
         try:
             return units.convert(values, found.unit, unit)
         except UnitError:
-            taken = "ignored" if bare is None else f"taken as {bare}"
-            self.note(f"{what}: {found.name} says its units are {found.unit!r}; {taken}")
-            return None if bare is None else units.convert(values, bare, unit)
+            self.note(f"{what}: {found.name} says its units are {found.unit!r}; ignored")
+            return None
 
 
 def _shown(name: str, place: hdf5.Place) -> str:

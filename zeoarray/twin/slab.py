@@ -133,13 +133,14 @@ class Slab:
         share = _between(s, depth_um) * self.pitch_um
         fractions = values[: len(PHASES)]
         if len(values) == len(PHASES):
-            return Content(np.tensordot(fractions, weight, (1, 0)) @ share, 1.0, None)
+            return Content(np.einsum("mbs,b,sd->md", fractions, weight, share), 1.0, None)
         exponent = values[-1] * (self.pitch_um * 1e-4)
         through = np.exp(-exponent.sum(1))
         light = weight * through
         left = exponent[:, ::-1].cumsum(1)[:, ::-1] - exponent / 2
-        out = np.interp(depth_um, s, np.tensordot(weight, left, (0, 0)))
-        return Content(np.tensordot(fractions, light, (1, 0)) @ share, float(light.sum()), out)
+        out = np.interp(depth_um, s, np.einsum("b,bs->s", weight, left))
+        amount = np.einsum("mbs,b,sd->md", fractions, light, share)
+        return Content(amount, float(light.sum()), out)
 
     def mean(self, edges_um: Array) -> Array:
         """(phase, y, x): mean volume fractions in the squares between `edges_um` on both axes."""

@@ -64,24 +64,26 @@ def reflections(phase: str, q_max: float) -> tuple[Array, Array]:
 
     Lengths are those of the powder lines, so spots lie on their rings.
     """
-    of = faujasite.structure(phase)
     lines = faujasite.lines(phase)
     length = dict(zip(lines.order.astype(int).tolist(), lines.q.tolist(), strict=True))
-    vectors, strengths = [], []
-    for order, families in faujasite.families(6.0).items():
-        if length.get(order, np.inf) > q_max:
-            continue
-        squares = faujasite.structure_factor(of, families) ** 2 / lines.volume**2
-        for hkl, square in zip(families, squares, strict=True):
-            signs = itertools.product((1, -1), repeat=3)
-            every = {
-                tuple(i * s for i, s in zip(p, sign, strict=True))
-                for sign in signs
-                for p in itertools.permutations(hkl)
-            }
-            vectors += [np.array(v) * (length[order] / np.sqrt(order)) for v in sorted(every)]
-            strengths += [square] * len(every)
-    return np.array(vectors), np.array(strengths)
+    families = [hkl for group in faujasite.families(6.0).values() for hkl in group]
+    families = [hkl for hkl in families if length.get(_order(hkl), np.inf) <= q_max]
+    squares = faujasite.structure_factor(faujasite.structure(phase), families) ** 2
+    vectors = []
+    for hkl in families:
+        signs = itertools.product((1, -1), repeat=3)
+        every = {
+            tuple(i * s for i, s in zip(p, sign, strict=True))
+            for sign in signs
+            for p in itertools.permutations(hkl)
+        }
+        vectors.append(np.array(sorted(every)) * (length[_order(hkl)] / np.sqrt(_order(hkl))))
+    count = [len(of_one) for of_one in vectors]
+    return np.concatenate(vectors), np.repeat(squares / lines.volume**2, count)
+
+
+def _order(hkl: tuple[int, int, int]) -> int:
+    return sum(i * i for i in hkl)
 
 
 def excited(

@@ -146,7 +146,7 @@ def produce(frames: LayerFrames, *, workers: int, reduced: bool) -> Iterator[Mad
 
     def prepare(place: int) -> tuple[Lookup, Reducer | None]:
         at = 0, int(np.flatnonzero(places[0] == place)[0])
-        reducer = Reducer(frames.geometry(*at), bad).prepare() if reduced else None
+        reducer = Reducer(frames.geometry(*at), bad) if reduced else None
         return frames.lookup(*at), reducer
 
     with ThreadPoolExecutor(workers) as pool:

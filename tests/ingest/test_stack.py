@@ -225,7 +225,8 @@ def test_a_cbf_or_edf_frame_is_diffraction_by_itself(tmp_path: Path, write: Any)
 
 def test_a_tiff_is_diffraction_where_beam_size_or_poni_says_so(tmp_path: Path) -> None:
     tiffs(tmp_path, (1,))
-    ds = stack.read(tmp_path / "raw_1.tif", Options(beam_size=25.0))
+    ds = stack.read(tmp_path / "raw_1.tif", Options(beam_size=25.0, exposure=0.5, distance=0.3))
+    assert [float(ds[name]) for name in ("exposure", "distance")] == [0.5, 0.3]
     assert ds["counts"].dims == ("frame", "det_y", "det_x")
     assert float(ds["beam_size"]) == float(ds["resolution"]) == 25.0
     ds = stack.read(tmp_path / "raw_1.tif", Options(poni=tmp_path / "a.poni"))

@@ -187,6 +187,8 @@ def _frames(
             ) from None
     zero = np.zeros(len(keep))
     notes.append("images state no positions: u and z are 0")
+    if options.angles is None and len(stack.frames) == 1:
+        notes.append("images state no angle: it is 0")
     coords = {
         "angle": ("frame", angle[keep]),
         "u": ("frame", zero),
@@ -197,8 +199,9 @@ def _frames(
     if options.beam_size is not None:
         coords["resolution"] = scalar(options.beam_size, "um")
         coords["beam_size"] = scalar(options.beam_size, "um")
-    if options.exposure is not None:
-        coords["exposure"] = scalar(options.exposure, "s")
+    for name, unit in (("exposure", "s"), ("distance", "m")):
+        if getattr(options, name) is not None:
+            coords[name] = scalar(getattr(options, name), unit)
     counts = xr.Variable(
         ("frame", "det_y", "det_x"), indexing.LazilyIndexedArray(stack.select(keep))
     )

@@ -123,8 +123,9 @@ def average(
             for i, chosen in enumerate(members):
                 out[(*row[:-1], i, row[-1])] = _median(frames[(*row[:-1], chosen, row[-1])], xp)
         return out
+    total = xp.empty((*frames.shape[:-3], *frames.shape[-2:]), np.float64)
     for i, chosen in enumerate(members):
-        total = xp.zeros((*frames.shape[:-3], *frames.shape[-2:]), np.float64)
+        total.fill(0)
         for frame in chosen:
             total += frames[..., frame, :, :]
         total /= len(chosen)

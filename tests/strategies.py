@@ -1,0 +1,302 @@
+"""What the laws draw: arrays, parameters and datasets for every kernel and step.
+
+A new kernel or step is under the laws as soon as it is registered. Where it has a required
+parameter, or a dataset of its own, it needs an entry here:
+
+- `PARAMETERS["module.function.parameter"]`: a function of the sizes of the core dims (a kernel) or
+  of the dataset (a step) that gives a strategy. An optional parameter without entry keeps its
+  default.
+- `ARRAYS["module.function"]`: for a kernel whose arrays are not any numbers.
+- `DATASETS["module.verb"]`: for every step and measure.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from zeoarray import schema
+from zeoarray.kernels.contract import Kernel
+from zeoarray.step import Step
+
+Array = np.ndarray[Any, Any]
+Draw = st.DrawFn
+
+LAW = settings(
+    max_examples=int(os.environ.get("ZEO_EXAMPLES", "8")),
+    derandomize="ZEO_EXAMPLES" not in os.environ,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+# --- kernels ------------------------------------------------------------------------------------
+@dataclass
+class Case:
+    """One call of a kernel."""
+
+    arrays: tuple[Array, ...] = field(repr=False)
+    parameters: dict[str, Any]
+    sizes: dict[str, int]
+
+
+SMALL = (1, 7)
+LARGE = {1: 100_000, 2: 400, 3: 80}
+"""Size of each core dim, by how many the first input has, where memory is measured."""
+
+DTYPES: dict[str, tuple[str, ...]] = {
+    "windows.bin_all": ("bool", "uint8"),
+    "orient.to_orientation": ("uint16", "int32", "float32", "bool"),
+}
+
+
+def numbers(draw: Draw, shape: tuple[int, ...], dtype: str) -> Array:
+    """Any numbers: counts, or floats of either sign."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = np.dtype(dtype).kind
+    if kind in "biu":
+        return rng.integers(0, 2 if kind == "b" else 200, shape).astype(dtype)
+    return (100 * rng.normal(size=shape)).astype(dtype)
+
+
+def _references(draw: Draw, sizes: Mapping[str, int]) -> tuple[Array, Array]:
+    """Flats above their dark, but for a few pixels."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    frame = (sizes["z"], sizes["u"])
+    dark = rng.uniform(0, 20, frame).astype("float32")
+    flat = rng.uniform(60, 200, (sizes["set"], *frame)).astype("float32")
+    flat[rng.random(flat.shape) < draw(st.sampled_from([0.0, 0.2, 1.0]))] = 0
+    return flat, dark
+
+
+def _transmission_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    counts = numbers(draw, (sizes["angle"], sizes["z"], sizes["u"]), dtype)
+    flat, dark = _references(draw, sizes)
+    # Beyond the sets as well: there the nearest is taken.
+    position = draw(st.lists(st.floats(-1, sizes["set"]), min_size=1, max_size=4))
+    return counts, flat, dark, np.resize(np.array(position), sizes["angle"])
+
+
+def _usable_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    return _references(draw, sizes)
+
+
+ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
+    "flatfield.transmission": _transmission_arrays,
+    "flatfield.usable": _usable_arrays,
+}
+
+
+def _factors(sizes: Mapping[str, int]) -> st.SearchStrategy[int]:
+    return st.integers(1, min(sizes["n"], 5))
+
+
+def _sets(sizes: Mapping[str, int]) -> st.SearchStrategy[tuple[int, ...] | None]:
+    frames = sizes["frame"]
+    count = st.integers(1, min(frames, 3))
+    # Every set has a frame; the rest belong to any, or (-1) to none.
+    some = count.flatmap(
+        lambda n: st.lists(st.integers(-1, n - 1), min_size=frames - n, max_size=frames - n).map(
+            lambda rest: (*range(n), *rest)
+        )
+    )
+    return st.none() | some
+
+
+# --- steps --------------------------------------------------------------------------------------
+def um(dim: str, size: int, spacing: float = 2.5) -> tuple[str, Array, dict[str, str]]:
+    """Positions along a dim, 0 in its middle."""
+    return dim, (np.arange(size) - (size - 1) / 2) * spacing, {"units": "um"}
+
+
+@st.composite
+def scans(draw: Draw) -> xr.Dataset:
+    """Raw XCT scans with flats before and after, sometimes amid the projections."""
+    angles, z, u = draw(st.integers(2, 6)), draw(st.integers(2, 6)), draw(st.integers(2, 7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dark = rng.integers(90, 110, (draw(st.integers(1, 3)), z, u)).astype("uint16")
+    flat = rng.integers(900, 1100, (draw(st.integers(1, 5)), z, u)).astype("uint16")
+    flat[:, 0, 0] = draw(st.sampled_from([0, 1000]))
+    counts = rng.integers(80, 1000, (angles, z, u)).astype("uint16")
+    variables = {
+        "counts": (("angle", "z", "u"), counts, {"units": "counts"}),
+        "flat": (("flat_frame", "z", "u"), flat, {"units": "counts"}),
+        "dark": (("dark_frame", "z", "u"), dark, {"units": "counts"}),
+    }
+    coords: dict[str, Any] = {
+        "angle": ("angle", np.linspace(0, 180, angles), {"units": "deg"}),
+        "z": um("z", z),
+        "u": um("u", u),
+        "resolution": ((), 2.5, {"units": "um"}),
+    }
+    if draw(st.booleans()):
+        time = np.arange(angles + len(flat), dtype=float)
+        taken = draw(st.permutations(range(time.size)))[: len(flat)]
+        coords["flat_time"] = ("flat_frame", np.sort(time[taken]), {"units": "s"})
+        coords["time"] = ("angle", np.delete(time, taken), {"units": "s"})
+        if draw(st.booleans()):
+            sets = np.sort(rng.integers(0, 3, len(flat)))
+            coords["flat_set"] = ("flat_frame", sets, {"units": "1"})
+    return xr.Dataset(variables, coords)
+
+
+@st.composite
+def transmissions(draw: Draw) -> xr.Dataset:
+    """Normalised XCT scans, with zeros, negative values and opaque pixels."""
+    ds = draw(scans())
+    values = ds["counts"].values.astype("float32") / 500 - 0.3
+    ratio = ds["counts"].copy(data=values).assign_attrs(units="1")
+    usable = xr.Variable(("z", "u"), np.ones(values.shape[1:], bool))
+    return ds.drop_dims(["flat_frame", "dark_frame"]).drop_vars("counts").assign(
+        transmission=ratio, usable=usable
+    )  # fmt: skip
+
+
+@st.composite
+def volumes(draw: Draw) -> xr.Dataset:
+    """Attenuation in a volume, and a measured axis along z."""
+    shape = tuple(draw(st.integers(3, 8)) for _ in "zyx")
+    attenuation = numbers(draw, shape, "float32")
+    return xr.Dataset(
+        {"attenuation": (("z", "y", "x"), attenuation, {"units": "1/cm"})},
+        {
+            **{d: um(d, n) for d, n in zip("zyx", shape, strict=True)},
+            "axis_u": ("z", np.linspace(0, 1, shape[0]), {"units": "um"}),
+            "resolution": ((), 2.5, {"units": "um"}),
+        },
+    )
+
+
+def _ranges(dim: str) -> Callable[[xr.Dataset], st.SearchStrategy[tuple[float, float] | None]]:
+    def limits(ds: xr.Dataset) -> st.SearchStrategy[tuple[float, float] | None]:
+        if dim not in ds.dims:
+            return st.none()
+        index = st.integers(0, ds.sizes[dim] - 1)
+        pair = st.tuples(index, index).map(sorted)
+        return st.none() | pair.map(lambda p: tuple(float(ds[dim].values[i]) for i in p))
+
+    return limits
+
+
+def _bin_factors(ds: xr.Dataset) -> st.SearchStrategy[int]:
+    return st.integers(1, min(n for d, n in ds.sizes.items() if d in schema.POSITIONS))
+
+
+def _bin_dims(ds: xr.Dataset) -> st.SearchStrategy[tuple[str, ...] | None]:
+    present = [d for d in schema.POSITIONS if d in ds.dims]
+    return st.none() | st.lists(st.sampled_from(present), unique=True, min_size=1).map(tuple)
+
+
+def _frame_checks(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
+    def check(good: list[bool]) -> xr.Dataset:
+        flags = {"flat": good, "dark": [True] * ds.sizes["dark_frame"]}
+        out = xr.Dataset()
+        for kind, flag in flags.items():
+            for name, values in (("mean", np.ones(len(flag))), ("sigma", np.ones(len(flag)))):
+                var = schema.FRAMES_XCT[f"{kind}_{name}"]
+                out[var.name] = (var.dims, values, schema.attrs_of(var))
+            out[f"{kind}_good"] = (f"{kind}_frame", np.array(flag))
+        return out
+
+    count = ds.sizes["flat_frame"]
+    some = st.lists(st.booleans(), min_size=count, max_size=count).filter(any)
+    return st.none() | some.map(check)
+
+
+DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "volume.crop": scans() | volumes(),
+    "volume.bin": scans() | volumes(),
+    "xct.normalize": scans(),
+    "xct.minus_log": transmissions(),
+    "xct.check_frames": scans(),
+}
+
+PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
+    "windows.bin_sum.factor": _factors,
+    "windows.bin_mean.factor": _factors,
+    "windows.bin_all.factor": _factors,
+    "orient.to_orientation.current": lambda sizes: st.integers(1, 4),
+    "orient.to_orientation.wanted": lambda sizes: st.integers(1, 4),
+    "references.average.sets": _sets,
+    "references.average.method": lambda sizes: st.sampled_from(["mean", "median"]),
+    "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
+    "volume.crop.z": _ranges("z"),
+    "volume.crop.y": _ranges("y"),
+    "volume.crop.x": _ranges("x"),
+    "volume.crop.u": _ranges("u"),
+    "volume.bin.factor": _bin_factors,
+    "volume.bin.dims": _bin_dims,
+    "xct.normalize.average": lambda ds: st.sampled_from(["mean", "median"]),
+    "xct.normalize.frames": _frame_checks,
+    "xct.minus_log.floor": lambda ds: st.floats(1e-6, 0.5),
+    "xct.check_frames.rows": lambda ds: st.integers(1, 10),
+}
+
+
+# --- drawing ------------------------------------------------------------------------------------
+def parameters(draw: Draw, name: str, defaults: Mapping[str, Any], about: Any) -> dict[str, Any]:
+    """Values for the keyword arguments of a kernel or step."""
+    given = {}
+    for parameter, default in defaults.items():
+        if strategy := PARAMETERS.get(f"{name}.{parameter}"):
+            given[parameter] = draw(strategy(about))
+        elif default is inspect.Parameter.empty:
+            pytest.fail(
+                f"{name} has the required parameter {parameter!r}, and the laws do not know what "
+                f"to give: add PARAMETERS['{name}.{parameter}'] in tests/strategies.py"
+            )
+    return given
+
+
+@st.composite
+def calls_of(draw: Draw, contract: Kernel, large: bool = False) -> Case:
+    """One call of a kernel, its arrays without batch dims and read-only."""
+    dims = dict.fromkeys(d for group in contract.inputs for d in group)
+    if large:
+        sizes = dict.fromkeys(dims, LARGE[len(contract.inputs[0])])
+    else:
+        sizes = {d: draw(st.integers(*SMALL)) for d in dims}
+    dtype = draw(st.sampled_from(DTYPES.get(contract.name, ("uint16", "float32", "float64"))))
+    if large and dtype == "float64":
+        # Memory is declared for data of at most four bytes.
+        dtype = "float32"
+    if contract.name in ARRAYS:
+        arrays = ARRAYS[contract.name](draw, sizes, dtype)
+    else:
+        arrays = tuple(
+            numbers(draw, tuple(sizes[d] for d in group), dtype) for group in contract.inputs
+        )
+    for array in arrays:
+        array.flags.writeable = False
+    return Case(arrays, parameters(draw, contract.name, contract.defaults, sizes), sizes)
+
+
+@st.composite
+def steps_of(draw: Draw, entry: Step) -> tuple[xr.Dataset, dict[str, Any]]:
+    """A dataset of read-only NumPy arrays for a step, and its arguments."""
+    if entry.name not in DATASETS:
+        pytest.fail(
+            f"{entry.name} is new and the laws have no dataset for it: add "
+            f"DATASETS['{entry.name}'] in tests/strategies.py"
+        )
+    ds = draw(DATASETS[entry.name])
+    for variable in ds.variables.values():
+        variable.values.flags.writeable = False
+    return ds, parameters(draw, entry.name, entry.defaults, ds)
+
+
+def parts(draw: Draw, size: int) -> tuple[int, ...]:
+    """Any cutting of a dim into chunks."""
+    cuts = draw(st.lists(st.integers(1, max(size - 1, 1)), unique=True, max_size=3).map(sorted))
+    edges = [0, *(c for c in cuts if c < size), size]
+    return tuple(int(n) for n in np.diff(edges))

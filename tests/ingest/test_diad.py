@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.ingest.files import KEYS, diad_xct, diad_xrdct, forbid_reading, frames, put
+from tests.ingest.files import KEYS, diad_xct, diad_xrdct, forbid_reading, frames, put, quickest
 from zeoarray import labelled, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import diad
@@ -151,9 +150,8 @@ def test_opening_reads_no_frame_and_is_quick(
         put(file, f"{GROUP}/kb_cs_x", np.arange(40) * 0.025, "mm")
     forbid_reading(monkeypatch)
     xrdct(path)
-    start = time.perf_counter()
+    assert quickest(lambda: diad.read_xrdct(path, Options(beam_size=25))) < 0.3
     ds = diad.read_xrdct(path, Options(beam_size=25))
-    assert time.perf_counter() - start < 0.3
     assert ds.counts.shape == (3200, 1679, 1475)
     assert labelled.chunked(ds).counts.chunks[1:] == ((1679,), (1475,))
     with pytest.raises(AssertionError, match="was read"):
@@ -408,6 +406,4 @@ def test_a_real_tomography(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingMetadataError, match="pixel size"):
         xct(path, pixel_size=None)
     forbid_reading(monkeypatch)
-    start = time.perf_counter()
-    xct(path)
-    assert time.perf_counter() - start < 0.3
+    assert quickest(lambda: xct(path)) < 0.3

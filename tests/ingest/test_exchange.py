@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import xarray as xr
 
 from tests.ingest.files import exchange as written
-from tests.ingest.files import forbid_reading, frames, put
+from tests.ingest.files import forbid_reading, frames, put, quickest
 from zeoarray import labelled, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import exchange
@@ -88,9 +87,8 @@ def test_crop_ignore_and_given_angles(scan: Path) -> None:
 def test_opening_reads_no_frame_and_is_quick(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_reading(monkeypatch)
     opened(scan)
-    start = time.perf_counter()
+    assert quickest(lambda: exchange.read(scan, Options())) < 0.3
     ds = exchange.read(scan, Options())
-    assert time.perf_counter() - start < 0.3
     with pytest.raises(AssertionError, match="was read"):
         ds.flat.load()
 

@@ -168,6 +168,8 @@ def test_external_storage_outside_of_the_folder_is_refused(tmp_path: Path) -> No
         file.create_dataset("data", (2, 2, 2), "u1", external=[(str(tmp_path / "secret"), 0, 8)])
     with pytest.raises(LinkError, match="cannot be reached"):
         lazy(path, "data").load()
+    with hdf5.opened(path) as file:
+        assert hdf5.read(file, "data") is None
 
 
 INDEX = st.one_of(

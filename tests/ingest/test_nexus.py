@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import tifffile
 import xarray as xr
 
-from tests.ingest.files import COLUMNS, KEYS, ROWS, forbid_reading, frames, nxtomo, put
+from tests.ingest.files import COLUMNS, KEYS, ROWS, forbid_reading, frames, nxtomo, put, quickest
 from zeoarray import labelled, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import nexus
@@ -93,9 +92,8 @@ def test_opening_reads_no_frame_and_is_quick(
         put(file, f"{ENTRY}/sample/rotation_angle", np.linspace(0, 180, 4000), "deg")
     forbid_reading(monkeypatch)
     opened(path)
-    start = time.perf_counter()
+    assert quickest(lambda: nexus.read(path, Options(crop={"z": (0, 10)}))) < 0.3
     ds = nexus.read(path, Options(crop={"z": (0, 10)}))
-    assert time.perf_counter() - start < 0.3
     assert ds.counts.shape == (3960, 10, 2560)
     repr(ds)
     labelled.chunked(ds)
@@ -151,6 +149,21 @@ def test_times_are_the_timestamps_of_the_file(scan: Path) -> None:
     np.testing.assert_allclose(ds.dark_time, seconds[KEY == 2])
     assert ds.time.attrs["units"] == "s"
     assert "timestamps" in ds.time.attrs["clock"]
+
+
+def test_times_in_milliseconds(scan: Path) -> None:
+    with h5py.File(scan, "a") as file:
+        del file[f"{DETECTOR}/start_time"]
+        file[f"{DETECTOR}/time_ms"] = 3875838000 + 500 * np.arange(11, dtype="u4")
+    ds = opened(scan)
+    np.testing.assert_allclose(ds.flat_time, 0.5 * np.flatnonzero(KEY == 1))
+    assert noted(ds, "time_ms has no units; taken as ms")
+
+
+def test_a_group_where_numbers_should_be_is_said(scan: Path) -> None:
+    with h5py.File(scan, "a") as file:
+        file.create_group("entry1/instrument/monochromator/energy")
+    assert noted(opened(scan), "energy is no dataset that can be reached; ignored")
 
 
 def test_without_timestamps_the_order_of_frames_is_the_clock(scan: Path) -> None:
@@ -560,9 +573,8 @@ def test_a_real_scan_of_i13(real: Path, monkeypatch: pytest.MonkeyPatch) -> None
     forbid_reading(monkeypatch)
     assert nexus.recognise(path)
     opened(path, pixel_size=2.6)
-    start = time.perf_counter()
+    assert quickest(lambda: opened(path, pixel_size=2.6)) < 0.3
     ds = opened(path, pixel_size=2.6)
-    assert time.perf_counter() - start < 0.3
     assert ds.sizes == {"angle": 91, "flat_frame": 10, "dark_frame": 10, "z": 0, "u": 0}
     with h5py.File(path, "r") as file:
         key = file["entry1/instrument/tomoScanDevice/image_key"][()]

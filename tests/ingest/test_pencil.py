@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.ingest.files import forbid_reading, put
+from tests.ingest.files import forbid_reading, put, quickest
 from tests.ingest.files import pencil as written
 from zeoarray import labelled, schema
 from zeoarray.errors import LinkError, MissingMetadataError, SourceError
-from zeoarray.ingest import pencil
+from zeoarray.ingest import pencil, scan
 from zeoarray.ingest.reader import Options
 
 STXM = "entry1/stxm_entry"
@@ -70,6 +69,13 @@ def test_the_sample_moves_unless_the_user_says_otherwise(tmp_path: Path) -> None
     assert (int(ds.u_sense), int(ds.z_sense)) == (1, -1)
 
 
+def test_a_sense_that_was_given_is_kept_where_a_scan_is_opened_again(tmp_path: Path) -> None:
+    path = written(tmp_path / "mm.nxs")
+    ds = scan.open_scan(path, {"beam_size": "5 um", "u_sense": 1})
+    assert ds.attrs["request"]["options"]["u_sense"] == 1
+    assert int(scan.open_scan(path, ds.attrs["request"]["options"]).u_sense) == 1
+
+
 def test_patterns_are_a_sinogram_with_q(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nxs", definition="NXxrd", trailing=(6,), entry=XRD)
     with pytest.raises(SourceError, match="patterns without an axis that says their q"):
@@ -92,9 +98,8 @@ def test_a_sinogram_is_lazy_and_pickles(tmp_path: Path, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(ds.intensity[1, :, 2:], expected[1, :, 2:])
     np.testing.assert_array_equal(labelled.chunked(ds).intensity.compute(), expected)
     forbid_reading(monkeypatch)
-    start = time.perf_counter()
+    assert quickest(lambda: opened(path)) < 0.3
     ds = opened(path)
-    assert time.perf_counter() - start < 0.3
     with pytest.raises(AssertionError, match="was read"):
         ds.intensity.load()
 
@@ -281,6 +286,4 @@ def test_real_frames(real: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_allclose(ds.z, np.tile(np.repeat([13600, 13605], 2), 2))
     assert noted(ds, "distance: /entry1/xrd_entry/instrument/detector/distance has no units")
     forbid_reading(monkeypatch)
-    start = time.perf_counter()
-    opened(path)
-    assert time.perf_counter() - start < 0.3
+    assert quickest(lambda: opened(path)) < 0.3

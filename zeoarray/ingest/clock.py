@@ -41,7 +41,8 @@ def times(
         what it is.
     """
     for name in names:
-        found = finder.series((name,), "s", what="time", bare="s")
+        bare = "ms" if name.endswith("_ms") else "s"
+        found = finder.series((name,), "s", what="time", bare=bare)
         if found is None:
             continue
         values = found[1].ravel()

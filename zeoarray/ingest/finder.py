@@ -137,6 +137,7 @@ class Finder:
             return None
         read = hdf5.read(self.file, name, link_root=self.options.link_root)
         if read is None:
+            self.note(f"{what}: {name} is no dataset that can be reached; ignored")
             return None
         self.use(place.file)
         return Found(name, *read)

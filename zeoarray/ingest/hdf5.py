@@ -281,13 +281,15 @@ def lazy(
 def read(
     file: h5py.File, name: str, *, link_root: Mapping[str, str] | None = None
 ) -> tuple[Array, dict[str, Any]] | None:
-    """Values and attributes of a small dataset; None where it is absent or cannot be reached."""
+    """Values and attributes of a small dataset; None where it is none, or cannot be reached."""
     place = resolve(file, name, link_root)
     if place is None or place.dangling:
         return None
     with opened(place.file) as target:
         found = target[place.dataset]
         if not isinstance(found, h5py.Dataset):
+            return None
+        if _unreachable_part(place.file, found, link_root or {}) is not None:
             return None
         try:
             values = np.asarray(found[()])

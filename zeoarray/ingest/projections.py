@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from zeoarray.errors import ArgumentError, SourceError
+from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
 from zeoarray.ingest.angles import read_angles
 from zeoarray.ingest.arrays import Array
 from zeoarray.ingest.finder import Finder, Places
@@ -36,8 +36,10 @@ def angles(finder: Finder, places: Places, keys: Array, kept: Array) -> xr.Varia
     Raises
     ------
     SourceError
-        Where there are no projections, no angles, not as many as frames or as projections, or
-        some that are not finite.
+        Where there are no projections, not as many angles as frames or projections, or some that
+        are not finite.
+    MissingMetadataError
+        Where there are no angles.
     """
     projections = np.flatnonzero(keys == PROJECTION)
     if keys.size and not kept.size:
@@ -82,7 +84,7 @@ def _stated(finder: Finder, places: Places, frames: int) -> tuple[Array, str]:
         finder.note("angle: it cannot be found, and counts the frames instead")
         return np.arange(frames, dtype=float), "the number of the frame"
     if found is None:
-        raise SourceError(
+        raise MissingMetadataError(
             f"{finder.path}: the angles of the projections cannot be found",
             got="; ".join(n for n in finder.notes if n.startswith("angle:")) or None,
             expected="one of " + ", ".join(places.angle[:4]),

@@ -104,7 +104,7 @@ def open_scan(
         ds = concat.join([(p, _opener(p, resolved, reader)) for p in absolute], join)
     request = {
         "source": [str(p) for p in absolute],
-        "options": resolved.model_dump(mode="json", exclude_defaults=True),
+        "options": resolved.model_dump(mode="json", exclude_unset=True),
         "reader": reader,
         "join": join,
     }

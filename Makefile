@@ -22,11 +22,29 @@ venv: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@
 
-# A tomography scan and diffraction frames of the twin become a labelled store.
+# The twin's files, as a beamline would have written them, become one labelled store.
+FILES := demo/files
+STORE := demo/zn13x.zarr
+ZEO := $(BIN)/zeoarray
 demo: venv
 	rm -rf demo
-	$(BIN)/zeoarray twin demo/files --preset tiny --seed 1
-	$(BIN)/python -m zeoarray.twin.demo demo
+	$(ZEO) twin $(FILES) --preset tiny --seed 1
+	$(ZEO) info $(FILES)/169068.nxs
+	$(ZEO) ingest $(FILES)/169068.nxs $(STORE) --into xct/i13-2.6um/scan --sidecar $(FILES)/169068.yaml
+	$(ZEO) ingest $(FILES)/169065.nxs $(STORE) --into xct/i13-0.325um/scan --sidecar $(FILES)/169065.yaml
+	$(ZEO) ingest $(FILES)/k11-43320.nxs $(STORE) --into xct/diad/scan --sidecar $(FILES)/k11-43320.yaml
+	$(ZEO) ingest $(FILES)/k11-43322.nxs $(FILES)/k11-43323.nxs $(STORE) --concat z \
+	  --into xrdct/100um/scan --beam-size 100um --poni $(FILES)/diad-100um.poni \
+	  --mask $(FILES)/diad-100um-mask.npy
+	$(ZEO) ingest $(FILES)/k11-43322_processed.nxs $(FILES)/k11-43323_processed.nxs $(STORE) --concat z \
+	  --into xrdct/100um/sinogram --beam-size 100um
+	$(ZEO) ingest $(FILES)/13X.asc $(STORE) --into powder/13X
+	$(ZEO) ingest $(FILES)/Zn13X.asc $(STORE) --into powder/Zn13X
+	$(ZEO) info $(STORE)
+	$(ZEO) verify $(STORE)
+	@echo
+	@echo "The store is $(STORE); what is true of the sample is in $(FILES)/truth.zarr."
+	@echo "Look at it:  $(BIN)/python -c \"import zeoarray; print(zeoarray.open('$(STORE)'))\""
 
 test: venv
 	$(BIN)/python -m pytest -n $(JOBS)

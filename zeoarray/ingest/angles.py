@@ -63,7 +63,7 @@ def read_angles(path: Path, lines: tuple[int, int] | None = None) -> Array:
                 f"{path}, line {number}: this is not an angle",
                 got=repr(word[:60]),
                 expected="one finite number [deg] on each line",
-                do="leave other lines out with --angle-lines FIRST PAST-THE-LAST (from 0)",
+                do="leave other lines out with --angle-lines FIRST:PAST (from 0)",
             )
         found.append(value)
     return np.array(found)
@@ -127,5 +127,5 @@ def angles_of(
         f"{path}: the number of angles is not that of the frames",
         got=f"{len(found)} angles in {given}, {frames} frames",
         expected="one angle for each frame",
-        do=f"--angle-lines FIRST PAST-THE-LAST to choose {frames} lines, counted from 0",
+        do=f"--angle-lines FIRST:PAST to choose {frames} lines, counted from 0",
     )

@@ -6,6 +6,7 @@ A table of twenty spellings serves better here than a unit library: facility fil
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, TypeVar
 
@@ -50,13 +51,15 @@ _SPELLINGS: dict[str, str] = {
     "radians": "rad", "kev": "keV", "ev": "eV", "gev": "GeV", "second": "s", "seconds": "s",
     "sec": "s", "1/a": "1/angstrom", "1/å": "1/angstrom", "1/ang": "1/angstrom",
     "a^-1": "1/angstrom", "a-1": "1/angstrom", "å^-1": "1/angstrom", "angstrom^-1": "1/angstrom",
-    "1/angstroms": "1/angstrom", "q_a^-1": "1/angstrom", "nm^-1": "1/nm", "nm-1": "1/nm",
+    "1/angstroms": "1/angstrom", "q_a^-1": "1/angstrom", "angstrom-1": "1/angstrom",
+    "angstroms^-1": "1/angstrom", "å-1": "1/angstrom", "ångström": "angstrom",
+    "nm^-1": "1/nm", "nm-1": "1/nm",
     "q_nm^-1": "1/nm", "cm^-1": "1/cm", "cm-1": "1/cm", "mm^-1": "1/mm", "m^-1": "1/m",
     "ma": "mA", "pixel": "px", "pixels": "px", "": "1", "count": "counts", "cts": "counts",
 }  # fmt: skip
 
 _LOWER = {name.lower(): name for name in UNITS} | _SPELLINGS
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d.,].*?|)\s*")
 
 
 def canonical(unit: str) -> str:
@@ -87,10 +90,14 @@ def factor(unit: str, to: str) -> float:
     wanted, target = UNITS[canonical(to)]
     if quantity != wanted:
         raise UnitError(
-            f"{unit!r} is a {quantity} and cannot be turned into {to!r}",
-            expected=f"a {wanted}: " + ", ".join(u for u, (q, _) in UNITS.items() if q == wanted),
+            f"{unit!r} is {_a(quantity)} and cannot be turned into {to!r}",
+            expected=f"{_a(wanted)}: " + ", ".join(u for u, (q, _) in UNITS.items() if q == wanted),
         )
     return size / target
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def convert(value: T, unit: str, to: str) -> T:
@@ -117,9 +124,32 @@ def parse(text: str | float, unit: str, *, what: str = "the value") -> float:
             expected=f"for example '2.6 {unit}'",
             do=f"write '{text} {unit}' if it is in {unit}" if match else None,
         )
-    return convert(float(match[1]), match[2], unit)
+    number = float(match[1])
+    if not math.isfinite(number):
+        raise UnitError(f"{what} is no finite number", got=repr(text))
+    try:
+        return convert(number, match[2], unit)
+    except UnitError as error:
+        raise UnitError(
+            f"{what}: {error.what}", got=repr(text), expected=error.expected, do=error.do
+        ) from None
 
 
 def wavelength_of(energy_kev: float) -> float:
-    """Return the wavelength [angstrom] of photons of `energy_kev` (hc, CODATA 2018)."""
+    """Return the wavelength [angstrom] of photons of `energy_kev` (hc, CODATA 2018).
+
+    hc / wavelength is the energy, so the same function turns a wavelength into an energy.
+
+    Raises
+    ------
+    UnitError
+        For an energy that is not positive.
+
+    Examples
+    --------
+    >>> round(wavelength_of(8.0478), 4)
+    1.5406
+    """
+    if not energy_kev > 0:
+        raise UnitError("a photon's energy is positive", got=f"{energy_kev} keV")
     return 12.398419843320026 / energy_kev

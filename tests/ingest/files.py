@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from zeoarray.ingest.arrays import HDF5Array
+from zeoarray.ingest.parts.arrays import HDF5Array
 
 KEYS = (2, 2, 1, 1, 1, 0, 0, 0, 0, 1, 2)
 """Two darks, three flats, four projections, a flat, a dark."""

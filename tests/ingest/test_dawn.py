@@ -11,7 +11,8 @@ import pytest
 
 from zeoarray import schema
 from zeoarray.errors import LinkError, MissingMetadataError, SourceError, UnknownNameError
-from zeoarray.ingest import arrays, dawn, labels
+from zeoarray.ingest import dawn
+from zeoarray.ingest.parts import arrays, labels
 from zeoarray.ingest.reader import Options
 
 ROTATIONS, TRANSLATIONS, BINS = 8, 6, 20

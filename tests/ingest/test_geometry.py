@@ -18,7 +18,8 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
-from zeoarray.ingest import geometry, masks, nxdetector
+from zeoarray.ingest import geometry
+from zeoarray.ingest.parts import masks, nxdetector
 from zeoarray.ingest.reader import Options
 
 NUMBERS = {"Distance": 0.3, "Poni1": 0.02, "Poni2": 0.03, "Rot1": 0.01, "Rot2": -0.02, "Rot3": 0.5}

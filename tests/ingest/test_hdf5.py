@@ -15,7 +15,7 @@ from xarray.core import indexing
 
 from tests.ingest.files import frames
 from zeoarray.errors import LinkError, SourceError
-from zeoarray.ingest import arrays, hdf5
+from zeoarray.ingest.parts import arrays, hdf5
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from zeoarray.errors import (
     SourceError,
     UnknownNameError,
 )
-from zeoarray.ingest import arrays, mapping, plain_yaml
+from zeoarray.ingest import mapping
+from zeoarray.ingest.parts import arrays, plain_yaml
 from zeoarray.ingest.reader import Options
 
 FRAMES = np.arange(3 * 4 * 5 * 6, dtype="i4").reshape(3, 4, 5, 6)

@@ -116,7 +116,7 @@ def test_crop_is_applied_before_reading_and_keeps_positions(
         read.append(key)
         return np.zeros((1, 1), "u2")
 
-    monkeypatch.setattr("zeoarray.ingest.arrays.HDF5Array._read", note)
+    monkeypatch.setattr("zeoarray.ingest.parts.arrays.HDF5Array._read", note)
     ds.counts[0, :1, :1].load()
     assert read == [(5, slice(1, 2, 1), slice(2, 3, 1))]
 

@@ -19,7 +19,8 @@ from zeoarray.errors import (
     SourceError,
     UnknownNameError,
 )
-from zeoarray.ingest import arrays, savu, stack
+from zeoarray.ingest import savu, stack
+from zeoarray.ingest.parts import arrays
 from zeoarray.ingest.reader import Options
 
 # voxel_x, voxel_y (height), voxel_z: three sizes, so that a wrong axis shows.

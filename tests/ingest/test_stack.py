@@ -20,7 +20,8 @@ from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, UnknownNameError
-from zeoarray.ingest import angles, images, stack
+from zeoarray.ingest import stack
+from zeoarray.ingest.parts import angles, images
 from zeoarray.ingest.reader import Options
 
 ROWS, COLUMNS = 5, 7

@@ -17,10 +17,10 @@ from xarray.core import indexing
 
 from zeoarray import units
 from zeoarray.errors import ArgumentError, SourceError, UnknownNameError
-from zeoarray.ingest import hdf5, labels
-from zeoarray.ingest.motors import Motor, along, placed, rotation
+from zeoarray.ingest.parts import hdf5, labels
+from zeoarray.ingest.parts.motors import Motor, along, placed, rotation
+from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import Options
-from zeoarray.ingest.views import Readable, View
 
 VALUES = np.arange(1 * 3 * 4 * 5, dtype="f4").reshape(1, 3, 4, 5)
 

@@ -19,13 +19,13 @@ from xarray.core import indexing
 
 from zeoarray import schema, units
 from zeoarray.errors import SourceError, UnitError, unknown
-from zeoarray.ingest import hdf5, labels
-from zeoarray.ingest.angles import angles_of
-from zeoarray.ingest.arrays import MissingArray
-from zeoarray.ingest.motors import Motor, along, placed, rotation
-from zeoarray.ingest.photons import photons
+from zeoarray.ingest.parts import hdf5, labels
+from zeoarray.ingest.parts.angles import angles_of
+from zeoarray.ingest.parts.arrays import MissingArray
+from zeoarray.ingest.parts.motors import Motor, along, placed, rotation
+from zeoarray.ingest.parts.photons import photons
+from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import Options, Reader, position, scalar
-from zeoarray.ingest.views import Readable, View
 
 NAME = "dawn"
 Array = np.ndarray[Any, Any]

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest import clock, hdf5, raster, tomo
-from zeoarray.ingest.finder import Finder, Places
-from zeoarray.ingest.raster import Motion
+from zeoarray.ingest.parts import clock, hdf5, raster, tomo
+from zeoarray.ingest.parts.finder import Finder, Places
+from zeoarray.ingest.parts.raster import Motion
 from zeoarray.ingest.reader import Options, Reader, scalar
 
 XCT, XRDCT = "diad-xct", "diad-xrdct"

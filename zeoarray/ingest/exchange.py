@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest import flats, hdf5, projections, tomo
-from zeoarray.ingest.arrays import MissingArray
-from zeoarray.ingest.finder import Finder, Places
+from zeoarray.ingest.parts import flats, hdf5, projections, tomo
+from zeoarray.ingest.parts.arrays import MissingArray
+from zeoarray.ingest.parts.finder import Finder, Places
+from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import Options, Reader
-from zeoarray.ingest.views import View
 
 NAME = "exchange"
 DATA = "exchange/data"

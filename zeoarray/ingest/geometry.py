@@ -18,9 +18,9 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
-from zeoarray.ingest import hdf5, masks, nxdetector
-from zeoarray.ingest.photons import photons
-from zeoarray.ingest.poni import DEFAULT_ORIENTATION, read_poni
+from zeoarray.ingest.parts import hdf5, masks, nxdetector
+from zeoarray.ingest.parts.photons import photons
+from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, read_poni
 from zeoarray.ingest.reader import Options, scalar
 
 Shape = tuple[int, int]

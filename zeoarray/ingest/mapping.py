@@ -26,8 +26,8 @@ import pydantic
 import xarray as xr
 
 from zeoarray.errors import ArgumentError, SourceError, nearest
-from zeoarray.ingest import hdf5, mapped, plain_yaml
-from zeoarray.ingest.layout import Layout, check_dims
+from zeoarray.ingest.parts import hdf5, mapped, plain_yaml
+from zeoarray.ingest.parts.layout import Layout, check_dims
 from zeoarray.ingest.reader import Options, Reader
 
 NAME = "mapping"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from zeoarray.ingest import discover, hdf5, tomo
-from zeoarray.ingest.finder import Finder
+from zeoarray.ingest.parts import discover, hdf5, tomo
+from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.reader import Options, Reader
 
 NAME = "nxtomo"

@@ -18,12 +18,12 @@ from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
-from zeoarray.ingest import discover, hdf5, labels, raster
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray
-from zeoarray.ingest.finder import Finder
-from zeoarray.ingest.raster import Motion
+from zeoarray.ingest.parts import discover, hdf5, labels, raster
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
+from zeoarray.ingest.parts.finder import Finder
+from zeoarray.ingest.parts.raster import Motion
+from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import Options, Reader
-from zeoarray.ingest.views import View
 
 NAME = "pencil"
 DEFINITIONS = ("NXxrd", "NXstxm")

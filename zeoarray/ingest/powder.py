@@ -13,10 +13,10 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError, unknown
-from zeoarray.ingest import labels
+from zeoarray.ingest.parts import labels
+from zeoarray.ingest.parts.rigaku import Pattern, read_asc, read_ras
+from zeoarray.ingest.parts.xye import read_xy
 from zeoarray.ingest.reader import Options, Reader
-from zeoarray.ingest.rigaku import Pattern, read_asc, read_ras
-from zeoarray.ingest.xye import read_xy
 
 NAME = "powder"
 _FORMATS = {".asc": read_asc, ".ras": read_ras, ".xy": read_xy, ".xye": read_xy}

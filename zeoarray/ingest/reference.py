@@ -20,7 +20,8 @@ from xarray.core import indexing
 
 from zeoarray import labelled, store
 from zeoarray.errors import LinkError, SourceError, ZeoError
-from zeoarray.ingest import hdf5, scan
+from zeoarray.ingest import scan
+from zeoarray.ingest.parts import hdf5
 
 Progress = Callable[[int, int], None]
 Array = np.ndarray[Any, Any]

@@ -21,10 +21,10 @@ from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError, unknown
-from zeoarray.ingest import hdf5, images, labels
-from zeoarray.ingest.arrays import MissingArray
+from zeoarray.ingest.parts import hdf5, images, labels
+from zeoarray.ingest.parts.arrays import MissingArray
+from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import Options, Reader, position, scalar
-from zeoarray.ingest.views import Readable, View
 
 NAME = "savu"
 _PLUGIN = re.compile(r"\d+-(\w+)-(\w+)")

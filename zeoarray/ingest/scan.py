@@ -19,7 +19,6 @@ from zeoarray.ingest import (
     diad,
     exchange,
     geometry,
-    hdf5,
     mapping,
     nexus,
     pencil,
@@ -27,6 +26,7 @@ from zeoarray.ingest import (
     savu,
     stack,
 )
+from zeoarray.ingest.parts import hdf5
 from zeoarray.ingest.reader import Options, Reader
 
 READERS: tuple[Reader, ...] = (

@@ -20,8 +20,9 @@ from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, unknown
-from zeoarray.ingest import images, labels, savu
-from zeoarray.ingest.angles import angles_of
+from zeoarray.ingest import savu
+from zeoarray.ingest.parts import images, labels
+from zeoarray.ingest.parts.angles import angles_of
 from zeoarray.ingest.reader import Options, Reader, position, scalar
 
 NAME = "images"

@@ -15,6 +15,8 @@ Array = np.ndarray[Any, Any]
 
 CLEAR = 1e30
 """Depth of what the pellet's surface does not clip."""
+NARROW = 0.75
+"""What has a smaller radius than this many distances of rays is spread over the nearest four."""
 LENS_STRETCH = 1.04
 """No lens magnifies its edge by more than this against its middle."""
 SMALL_UM = 6.0
@@ -22,38 +24,45 @@ SMALL_UM = 6.0
 
 
 @compiled
+def times(f: Array, x: float, y: float, z: float) -> tuple[float, float, float]:
+    """Product of an ellipsoid's matrix and a vector."""
+    return (
+        f[3] * x + f[4] * y + f[5] * z,
+        f[4] * x + f[6] * y + f[7] * z,
+        f[5] * x + f[7] * y + f[8] * z,
+    )
+
+
+@compiled
+def dot(a: tuple[float, float, float], x: float, y: float, z: float) -> float:
+    """Scalar product."""
+    return a[0] * x + a[1] * y + a[2] * z
+
+
+@compiled
 def quadratic(forms: Array, first: int, parts: int, frame: Array, out: Array) -> None:
-    """Coefficients of each ellipsoid's quadratic in t, for rays at offsets (du, dz)."""
+    """Coefficients of each ellipsoid's quadratic in t, for rays at offsets (du, dz).
+
+    It is ``c0 t^2 + 2 (c1 du + c2 dz + c3) t + (c4 du + c5 dz + c7) du + (c6 dz + c8) dz + c9``.
+    """
+    ux, uy, uz = frame[3], frame[4], frame[5]
+    zx, zy, zz = frame[6], frame[7], frame[8]
+    bx, by, bz = frame[9], frame[10], frame[11]
     for m in range(parts):
         f = forms[first + m]
-        for row in range(3):
-            # Rows of A e_u, A e_z and A beam.
-            x, y, z = 0.0, 0.0, 0.0
-            for axis in range(3):
-                n = 3 + (row + axis if row == 0 or axis == 0 else row + axis + 1)
-                entry = float(f[n])
-                x += entry * frame[3 + axis]
-                y += entry * frame[6 + axis]
-                z += entry * frame[9 + axis]
-            out[m, 10 + row], out[m, 13 + row], out[m, 16 + row] = x, y, z
-        dot = out[m, 10:19]
-        for n in range(10):
-            out[m, n] = 0.0
-        for axis in range(3):
-            off = float(f[axis])
-            out[m, 0] += frame[9 + axis] * dot[6 + axis]
-            out[m, 1] += frame[3 + axis] * dot[6 + axis]
-            out[m, 2] += frame[6 + axis] * dot[6 + axis]
-            out[m, 3] -= off * dot[6 + axis]
-            out[m, 4] += frame[3 + axis] * dot[axis]
-            out[m, 5] += 2 * frame[6 + axis] * dot[axis]
-            out[m, 6] += frame[6 + axis] * dot[3 + axis]
-            out[m, 7] -= 2 * off * dot[axis]
-            out[m, 8] -= 2 * off * dot[3 + axis]
-            for other in range(3):
-                n = 3 + (axis + other if axis == 0 or other == 0 else axis + other + 1)
-                out[m, 9] += off * float(f[n]) * float(f[other])
-        out[m, 9] -= 1.0
+        au, az, ab = times(f, ux, uy, uz), times(f, zx, zy, zz), times(f, bx, by, bz)
+        out[m, 0] = dot(ab, bx, by, bz)
+        out[m, 1] = dot(ab, ux, uy, uz)
+        out[m, 2] = dot(ab, zx, zy, zz)
+        out[m, 4] = dot(au, ux, uy, uz)
+        out[m, 5] = 2 * dot(au, zx, zy, zz)
+        out[m, 6] = dot(az, zx, zy, zz)
+        out[m, 3], out[m, 7], out[m, 8], out[m, 9] = 0.0, 0.0, 0.0, -1.0
+        if parts > 1:
+            ox, oy, oz = f[0], f[1], f[2]
+            out[m, 3] = -dot(ab, ox, oy, oz)
+            out[m, 7], out[m, 8] = -2 * dot(au, ox, oy, oz), -2 * dot(az, ox, oy, oz)
+            out[m, 9] = dot(times(f, ox, oy, oz), ox, oy, oz) - 1.0
 
 
 @compiled
@@ -184,9 +193,9 @@ def include(
     """Add to `image` [um/cm] what each inclusion changes along the rays through it.
 
     `local` is the matrix's attenuation at each centre, `materials` that of each kind [1/cm].
-    One that is narrower than the distance of rays is spread over the nearest four.
+    One that is `NARROW` is spread over the nearest four rays, as a pixel averages it.
     """
-    form, low, high = np.empty((8, 19)), np.empty(8), np.empty(8)
+    form, low, high = np.empty((8, 10)), np.empty(8), np.empty(8)
     rows, columns = image.shape
     for n in range(things.radius.shape[0]):
         x = things.centre[n, 0] - frame[0]
@@ -212,7 +221,7 @@ def include(
         first = things.first[n]
         parts = things.first[n + 1] - first
         constant = gain + factor * local[n]
-        if parts == 1 and radius < 0.5 * grid.pixel:
+        if parts == 1 and radius < NARROW * grid.pixel:
             share = min(max(0.5 + 0.5 * depth / radius, 0.0), 1.0)
             amount = constant * share * volume(things.forms[first]) / (grid.pixel * grid.pixel)
             spread(image, left, top, fc, fr, amount)

@@ -171,19 +171,21 @@ def survey(scene: Scene, slab: Slab, low: Array, high: Array, *, workers: int) -
     with ThreadPoolExecutor(workers) as pool:
         planes = list(pool.map(lambda job: _plane(scene, slab, *job), jobs))
     centre, meta, forms, counts = _bodies(scene)
-    parts = np.concatenate(
-        [counts]
-        + [
-            np.full(len(p[1]), scene.levels[job[0], 11])
-            for job, p in zip(jobs, planes, strict=True)
-        ]
-    )
+    of_level = [
+        np.full(len(p[1]), scene.levels[j[0], 11]) for j, p in zip(jobs, planes, strict=True)
+    ]
     centre = np.concatenate([centre] + [p[0] for p in planes]).astype(np.float32)
-    meta = np.concatenate([meta] + [p[1] for p in planes])
+    meta = np.concatenate([meta] + [p[1] for p in planes]).astype(np.float32)
     forms = np.concatenate([forms] + [p[2] for p in planes]).astype(np.float32)
-    first = np.concatenate([[0], np.cumsum(parts)]).astype(np.int64)
-    radius, kind, value, depth = (meta[:, n].astype(np.float32) for n in range(4))
-    return Inclusions(centre, radius, kind.astype(np.uint8), value, depth, first, forms)
+    parts = np.concatenate([counts, *of_level]).astype(np.int64)
+    # By height: neighbours in the list then fall on neighbouring rows, which halves the time.
+    order = np.argsort(centre @ slab.normal.astype(np.float32), kind="stable")
+    begin = np.cumsum(parts) - parts
+    first = np.concatenate([[0], np.cumsum(parts[order])]).astype(np.int64)
+    within = np.arange(first[-1]) - np.repeat(first[:-1], parts[order])
+    forms = forms[np.repeat(begin[order], parts[order]) + within]
+    radius, kind, value, depth = (np.ascontiguousarray(meta[order, n]) for n in range(4))
+    return Inclusions(centre[order], radius, kind.astype(np.uint8), value, depth, first, forms)
 
 
 def _bodies(scene: Scene) -> tuple[Array, Array, Array, Array]:

@@ -12,10 +12,10 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError
-from zeoarray.ingest import hdf5, labels, tomo
-from zeoarray.ingest.angles import read_angles
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, flattened, variable
-from zeoarray.ingest.finder import Finder
+from zeoarray.ingest.parts import hdf5, labels, tomo
+from zeoarray.ingest.parts.angles import read_angles
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, flattened, variable
+from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.reader import scalar
 
 POSITIONS = ("angle", "u", "z")

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest import hdf5
-from zeoarray.ingest.finder import Finder, Places
+from zeoarray.ingest.parts import hdf5
+from zeoarray.ingest.parts.finder import Finder, Places
 
 MOST_LINKS = 200_000
 """Names looked at in one file: what has more of them is no scan of ours."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from zeoarray.ingest.finder import Finder
+from zeoarray.ingest.parts.finder import Finder
 
 
 def exposure(finder: Finder, names: Sequence[str]) -> float | None:

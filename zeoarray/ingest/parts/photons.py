@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from zeoarray import units
-from zeoarray.ingest import hdf5
+from zeoarray.ingest.parts import hdf5
 
 _PLACES = {
     "monochromator/energy": ("energy", "keV"),

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
-from zeoarray.ingest.angles import read_angles
-from zeoarray.ingest.arrays import Array
-from zeoarray.ingest.finder import Finder, Places
+from zeoarray.ingest.parts.angles import read_angles
+from zeoarray.ingest.parts.arrays import Array
+from zeoarray.ingest.parts.finder import Finder, Places
 
 PROJECTION = 0
 """What NXtomo's image_key says of a projection."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest.rigaku import Pattern, lines_of
+from zeoarray.ingest.parts.rigaku import Pattern, lines_of
 
 _COMMENTS = ("#", "!", "'", "/", "%", ";")
 

@@ -11,11 +11,11 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest import discover, hdf5, images
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray
-from zeoarray.ingest.finder import Finder
+from zeoarray.ingest.parts import discover, hdf5, images
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
+from zeoarray.ingest.parts.finder import Finder
+from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import Options
-from zeoarray.ingest.views import View
 
 Frames = HDF5Array | MissingArray | images.ImageStack | View
 

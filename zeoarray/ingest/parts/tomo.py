@@ -14,11 +14,11 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SourceError, unknown
-from zeoarray.ingest import clock, flats, labels
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray, variable
-from zeoarray.ingest.finder import Finder, Places
-from zeoarray.ingest.flats import Stack
-from zeoarray.ingest.projections import PROJECTION, angles
+from zeoarray.ingest.parts import clock, flats, labels
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, variable
+from zeoarray.ingest.parts.finder import Finder, Places
+from zeoarray.ingest.parts.flats import Stack
+from zeoarray.ingest.parts.projections import PROJECTION, angles
 from zeoarray.ingest.reader import position, scalar
 
 FLAT, DARK, INVALID, ALIGNMENT = 1, 2, 3, -1

@@ -17,8 +17,8 @@ import numpy as np
 
 from zeoarray import units
 from zeoarray.errors import UnitError
-from zeoarray.ingest import hdf5
-from zeoarray.ingest.arrays import Array, HDF5Array, MissingArray
+from zeoarray.ingest.parts import hdf5
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
 from zeoarray.ingest.reader import Options
 
 SAME = 0.01

@@ -14,12 +14,12 @@ from xarray.core import indexing
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, UnitError
-from zeoarray.ingest import hdf5, labels
-from zeoarray.ingest.angles import angles_of
-from zeoarray.ingest.arrays import MissingArray, flattened
-from zeoarray.ingest.layout import Layout, Position, Where
+from zeoarray.ingest.parts import hdf5, labels
+from zeoarray.ingest.parts.angles import angles_of
+from zeoarray.ingest.parts.arrays import MissingArray, flattened
+from zeoarray.ingest.parts.layout import Layout, Position, Where
+from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import Options, position, scalar
-from zeoarray.ingest.views import Readable, View
 
 Array = np.ndarray[Any, Any]
 _UNITS = {"angle": "deg", "u": "um", "z": "um", "q": "1/angstrom", "two_theta": "deg",

@@ -19,7 +19,7 @@ import numpy as np
 
 from zeoarray import units
 from zeoarray.errors import SourceError, UnitError
-from zeoarray.ingest import hdf5
+from zeoarray.ingest.parts import hdf5
 
 Array = np.ndarray[Any, Any]
 

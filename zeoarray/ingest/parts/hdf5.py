@@ -18,7 +18,7 @@ import numpy as np
 from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError, nearest
-from zeoarray.ingest.arrays import (
+from zeoarray.ingest.parts.arrays import (
     Array,
     HDF5Array,
     MissingArray,

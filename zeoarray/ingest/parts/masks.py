@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest import hdf5, images
+from zeoarray.ingest.parts import hdf5, images
 
 Array = np.ndarray[Any, Any]
 

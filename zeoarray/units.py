@@ -59,7 +59,7 @@ _SPELLINGS: dict[str, str] = {
 }  # fmt: skip
 
 _LOWER = {name.lower(): name for name in UNITS} | _SPELLINGS
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\s\d.,].*?|)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*((?![\d.,](?!/)).*?)\s*")
 
 
 def canonical(unit: str) -> str:
@@ -130,9 +130,9 @@ def parse(text: str | float, unit: str, *, what: str = "the value") -> float:
     try:
         return convert(number, match[2], unit)
     except UnitError as error:
-        raise UnitError(
-            f"{what}: {error.what}", got=repr(text), expected=error.expected, do=error.do
-        ) from None
+        # Who calls without a name for the quantity says it himself.
+        named = error.what if what == "the value" else f"{what}: {error.what}"
+        raise UnitError(named, got=repr(text), expected=error.expected, do=error.do) from None
 
 
 def wavelength_of(energy_kev: float) -> float:

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0 leaves", ("units", "backend", "step")),
     ("1 kernels", ("kernels",)),
     ("2a names and integers", ("schema", "chunks")),
-    ("2b blocks of dask", ("graph",)),
+    ("2b blocks", ("graph", "lazy")),
     ("2b bridge and store", ("labelled", "store")),
     ("3 verbs, readers, twin", ("ingest", "twin", "xct", "xrdct", "volume", "patches", "quality")),
     ("4 pipelines", ("pipeline", "convert")),
@@ -46,9 +46,10 @@ ONLY_IN = {
 }
 LOWEST_XARRAY = FLOOR["schema"]
 
-# What may be imported inside a function: packages that need not be installed.
-OPTIONAL = {"cupy", "cupyx", "cufinufft", "torch", "tensorstore", "matplotlib", "SimpleITK",
-            "xraylib", "dask_cuda", "dask_jobqueue", "dask_kubernetes"}  # fmt: skip
+# What may be imported inside a function: packages that need not be installed, and pyFAI, whose
+# import takes longer than looking at a file, and which only files with a geometry need.
+OPTIONAL = {"pyFAI", "cupy", "cupyx", "cufinufft", "torch", "tensorstore", "matplotlib",
+            "SimpleITK", "xraylib", "dask_cuda", "dask_jobqueue", "dask_kubernetes"}  # fmt: skip
 
 LONGEST_MODULE = 400
 

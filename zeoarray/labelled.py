@@ -1,4 +1,4 @@
-"""The bridge from kernels to labelled arrays: `lift`, and how lazily indexed arrays become dask's.
+"""The bridge from kernels to labelled arrays: `lift`.
 
 Above this floor a variable has named dims and may be lazy; below it is an array whose core dims
 are the last ones. What a kernel may be cut along stands in its contract, so nothing here knows
@@ -17,58 +17,13 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
-from zeoarray import chunks, graph
+from zeoarray import graph, lazy
 from zeoarray.backend import single_threaded
 from zeoarray.errors import ArgumentError, ContractError, SchemaError
 from zeoarray.kernels.contract import Dims, Kernel, Memory, contract_of
 
-__all__ = ["Call", "Record", "chunked", "known", "lift", "recorded", "single_threaded"]
-
-READ_BYTES = 1 << 26
-"""What one dask chunk of a file's array holds, about."""
-
-
-def chunked(ds: xr.Dataset, sizes: Mapping[str, int] | None = None) -> xr.Dataset:
-    """Return `ds` with its lazily indexed arrays as dask arrays; nothing is read.
-
-    NumPy arrays stay NumPy, and arrays of one dim (positions, times) stay as they are: they are
-    wanted whole and at once.
-
-    Parameters
-    ----------
-    ds
-        A dataset, for instance as a reader opens it.
-    sizes
-        Sizes of the blocks along some dims. Along the others, blocks are whole chunks as they lie
-        on disk (``encoding["chunks"]``; frames where it is not known), up to 64 MB.
-    """
-    given = dict(sizes or {})
-    if strange := sorted(set(given) - set(map(str, ds.dims))):
-        raise ArgumentError(
-            "these dims have sizes but are not in the dataset",
-            got=", ".join(strange),
-            expected="some of " + ", ".join(map(str, ds.dims)),
-        )
-    lazy = {name: v for name, v in ds.variables.items() if v.ndim > 1 and is_lazy(v)}
-    return ds.assign({name: _chunk(v, given) for name, v in lazy.items()})
-
-
-def is_lazy(variable: xr.Variable) -> bool:
-    """Whether the values are still in a file: touching them would read them all."""
-    return isinstance(variable._data, indexing.ExplicitlyIndexed) and not variable._in_memory
-
-
-def _chunk(variable: xr.Variable, given: Mapping[str, int]) -> xr.Variable:
-    frame = (1,) * (variable.ndim - 2) + variable.shape[-2:]
-    stored = variable.encoding.get("preferred_chunks", variable.encoding.get("chunks", frame))
-    if isinstance(stored, Mapping):
-        stored = tuple(stored.get(d, n) for d, n in variable.sizes.items())
-    chunk = [given.get(str(d), s) for d, s in zip(variable.dims, stored, strict=True)]
-    sizes = chunks.joined(variable.shape, chunk, variable.dtype.itemsize, READ_BYTES)
-    wanted = {d: given.get(str(d), s) for d, s in zip(variable.dims, sizes, strict=True)}
-    return variable.chunk(wanted)
+__all__ = ["Call", "Record", "known", "lift", "recorded", "single_threaded"]
 
 
 def known(array: xr.DataArray, *, whole: bool = True) -> np.ndarray:
@@ -257,11 +212,11 @@ def _finished(out: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
 
 
 def _dask_if_lazy(array: xr.DataArray) -> xr.DataArray:
-    if not is_lazy(array.variable):
+    if not lazy.is_lazy(array.variable):
         return array
     if array.ndim < 2:
         return array.copy(data=known(array))
-    return array.copy(data=_chunk(array.variable, {}).data)
+    return array.copy(data=lazy.chunk(array.variable, {}).data)
 
 
 def _core_sizes(

@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
-from pyFAI.detectors import Detector, detector_factory
-from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
@@ -22,6 +20,10 @@ from zeoarray.ingest.parts import hdf5, masks, nxdetector
 from zeoarray.ingest.parts.photons import photons
 from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, read_poni
 from zeoarray.ingest.reader import Options, scalar
+
+if TYPE_CHECKING:
+    from pyFAI.detectors import Detector
+    from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 Shape = tuple[int, int]
 
@@ -287,6 +289,8 @@ def integrator(ds: xr.Dataset) -> AzimuthalIntegrator:
     SchemaError
         Where a number of the geometry is missing.
     """
+    from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+
     needed = [var for var in schema.GEOMETRY if var not in (schema.DETECTOR_CONFIG,
               schema.SENSOR_PARALLAX)]  # fmt: skip
     for var in needed:
@@ -313,6 +317,8 @@ def integrator(ds: xr.Dataset) -> AzimuthalIntegrator:
 
 
 def _detector(name: str, config: dict[str, Any], orientation: int) -> Detector:
+    from pyFAI.detectors import detector_factory
+
     try:
         own = detector_factory(name).get_config()
     except (RuntimeError, TypeError):

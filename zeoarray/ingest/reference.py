@@ -18,7 +18,7 @@ import xxhash
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from zeoarray import labelled, store
+from zeoarray import lazy, store
 from zeoarray.errors import LinkError, SourceError, ZeoError
 from zeoarray.ingest import scan
 from zeoarray.ingest.parts import hdf5
@@ -174,7 +174,7 @@ def attach(ds: xr.Dataset, *, chunked: bool = True) -> xr.Dataset:
         frames = {name: _unreachable(ds, name, error) for name in references}
     maps = {told["map"] for told in references.values()}
     out = ds.drop_vars([f"{name}_{field}" for name in maps for field in FIELDS]).assign(frames)
-    return labelled.chunked(out) if chunked else out
+    return lazy.chunked(out) if chunked else out
 
 
 def changed_inputs(ds: xr.Dataset) -> list[str]:

@@ -11,7 +11,7 @@ import pydantic
 import xarray as xr
 import yaml
 
-from zeoarray import labelled
+from zeoarray import lazy
 from zeoarray.errors import ArgumentError, FormatError, SourceError, unknown
 from zeoarray.ingest import (
     concat,
@@ -109,7 +109,7 @@ def open_scan(
         "join": join,
     }
     ds = ds.assign_attrs(request=request)
-    return labelled.chunked(ds) if chunked else ds
+    return lazy.chunked(ds) if chunked else ds
 
 
 def _opener(path: Path, options: Options, reader: str | None) -> concat.Opener:

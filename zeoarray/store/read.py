@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 import zarr
 import zarrs  # noqa: F401  registers the fast codec pipeline
 
+from zeoarray import lazy
 from zeoarray.errors import StoreError, unknown
 from zeoarray.store import ledger, places
-
-READ_BYTES = 1 << 26
-"""Size of the dask chunks that a notebook gets: whole inner chunks up to about this."""
 
 
 def open_tree(store: str | Path) -> xr.DataTree:
@@ -56,25 +53,10 @@ def open_node(store: str | Path, node: str, *, chunked: bool = True) -> xr.Datas
     # when an array is opened, so the user's configuration is left as it is.
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
         ds = xr.open_zarr(str(root), group=name, chunks=None, consolidated=False, zarr_format=3)
-        ds = ds.assign_attrs(node=name, store=str(root))
-        opened: xr.Dataset = ds.chunk(_sizes(ds)) if chunked else ds
+        # A folder is listed in no order: variables in one that does not change.
+        ds = ds[sorted(map(str, ds.data_vars))].assign_attrs(node=name, store=str(root))
+        opened: xr.Dataset = lazy.chunked(ds) if chunked else ds
         return opened
-
-
-def _sizes(ds: xr.Dataset) -> dict[Any, int]:
-    """Sizes of dask chunks: inner chunks, joined along the last cut dim up to `READ_BYTES`."""
-    large = [v for v in ds.data_vars.values() if "chunks" in v.encoding and v.ndim > 1]
-    if not large:
-        return {}
-    biggest = max(large, key=lambda v: v.nbytes)
-    sizes = list(biggest.encoding["chunks"])
-    for axis in reversed(range(biggest.ndim)):
-        nbytes = biggest.dtype.itemsize
-        for n in sizes:
-            nbytes *= n
-        most = max(1, READ_BYTES // nbytes)
-        sizes[axis] = min(sizes[axis] * most, -(-biggest.shape[axis] // sizes[axis]) * sizes[axis])
-    return dict(zip(biggest.dims, sizes, strict=True))
 
 
 def check(root: Path) -> None:

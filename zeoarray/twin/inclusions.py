@@ -179,7 +179,8 @@ def survey(scene: Scene, slab: Slab, low: Array, high: Array, *, workers: int) -
     forms = np.concatenate([forms] + [p[2] for p in planes]).astype(np.float32)
     parts = np.concatenate([counts, *of_level]).astype(np.int64)
     # By height: neighbours in the list then fall on neighbouring rows, which halves the time.
-    order = np.argsort(centre @ slab.normal.astype(np.float32), kind="stable")
+    height = (centre * slab.normal).sum(1)
+    order = np.argsort(height, kind="stable")
     begin = np.cumsum(parts) - parts
     first = np.concatenate([[0], np.cumsum(parts[order])]).astype(np.int64)
     within = np.arange(first[-1]) - np.repeat(first[:-1], parts[order])

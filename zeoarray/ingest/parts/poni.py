@@ -7,13 +7,12 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyFAI.detectors
-from pyFAI.detectors import Detector
-from pyFAI.io.ponifile import PoniFile
+from typing import TYPE_CHECKING, Any
 
 from zeoarray.errors import SourceError, nearest
+
+if TYPE_CHECKING:
+    from pyFAI.detectors import Detector
 
 DEFAULT_ORIENTATION = 3
 """What pyFAI takes where nothing is stated: the origin at the bottom right, seen from behind."""
@@ -66,6 +65,9 @@ def read_poni(path: Path) -> PoniContent:
             )
     config = _config(path, stated)
     _refuse_files(path, stated, config)
+    import pyFAI
+    from pyFAI.io.ponifile import PoniFile
+
     try:
         content = PoniFile(data={**stated, **({"detector_config": config} if config else {})})
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -163,6 +165,9 @@ def _refuse_files(path: Path, stated: dict[str, Any], config: dict[str, Any]) ->
             expected="a detector that pyFAI knows by name, or one of equal pixels",
             do="undo the distortion of the frames first, and calibrate what comes out",
         )
+    import pyFAI
+    from pyFAI.detectors import Detector
+
     known = Detector.registry
     if name.lower() not in known and name.lower().replace(" ", "_") not in known:
         near = nearest(name.lower(), known)

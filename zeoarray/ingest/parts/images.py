@@ -200,7 +200,7 @@ class ImageStack(BackendArray):
         if which.ndim == 0:
             return self._frame(int(which), key[1:])
         if not which.size:
-            return np.empty((0, *self.frame_shape), self.dtype)[(slice(None), *key[1:])]
+            return np.empty((0, *self.frame_shape), self.dtype)[:, key[1]][..., key[2]]
         return np.stack([self._frame(int(i), key[1:]) for i in which])
 
     def _frame(self, index: int, key: tuple[Any, ...]) -> Array:

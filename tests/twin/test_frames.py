@@ -263,6 +263,17 @@ def test_nuisance_holds_the_motors_of_every_layer_and_gaps():
     assert truth["scan_number"].values.tolist() == [1, 2]
 
 
+def test_crystals_are_told_with_their_phase_and_orientation():
+    crystals = Crystals(
+        np.array([[120.0, 40, 5], [-150, -60, 0]]), np.array([9.0, 8.0]), np.array([4, 7])
+    )
+    matter = Cylinders(MATTER.discs, crystals=crystals)
+    truth = truth_xrdct.crystals(plan(spots=True), matter)
+    assert truth["phase"].values.tolist() == ["sodium", "zinc"]
+    np.testing.assert_array_equal(truth["rotation"][1], spots.orientation(5, 7))
+    assert truth_xrdct.crystals(plan(spots=False), matter).sizes["crystal"] == 0
+
+
 # --- plans, and what users get wrong ----------------------------------------------------------
 def test_presets_have_the_sizes_of_the_dataset():
     full = scan_xrdct.plans(1, "full")

@@ -78,7 +78,7 @@ class LayerFrames:
         self.motors = plan.motors(layer)
         # Plain arrays: an indexing of xarray for each number of each frame takes longer than it.
         self._motors = {str(name): values.values for name, values in self.motors.items()}
-        self._crystals = _crystals(plan, matter)
+        self._crystals = crystals_of(plan, matter)
 
     def _motor(self, name: str, rotation: int, translation: int) -> float:
         return float(self._motors[name][rotation, translation])
@@ -200,7 +200,8 @@ def _hidden(plan: Plan) -> Array:
     return gaps(plan.geometry.detector) | beamstop_shadow(plan.geometry)
 
 
-def _crystals(plan: Plan, matter: Matter) -> list[spots.Crystal]:
+def crystals_of(plan: Plan, matter: Matter) -> list[spots.Crystal]:
+    """The single crystals that make spots; none where the plan has no spots."""
     grains = matter.crystals
     if not plan.spots or not len(grains):
         return []

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.twin import diffraction
-from zeoarray.twin.frames import bad_pixels
+from zeoarray.twin.frames import bad_pixels, crystals_of
 from zeoarray.twin.rings import PHASES
 from zeoarray.twin.scan_xrdct import Plan
 from zeoarray.twin.slab import Matter, Slab
@@ -117,3 +117,34 @@ def nuisance(plan: Plan) -> xr.Dataset:
     }
     # Attributes of a store hold no booleans of Python's in every format: 0 and 1 do.
     return out.assign_attrs({k: int(v) if isinstance(v, bool) else v for k, v in numbers.items()})
+
+
+def crystals(plan: Plan, matter: Matter) -> xr.Dataset:
+    """The single crystals whose spots stand in the frames.
+
+    Parameters
+    ----------
+    plan
+        The scan.
+    matter
+        The sample.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``crystal``: ``position`` (x, y, z) and ``radius`` [um], ``phase``, and ``rotation``,
+        the matrix from crystal axes to those of the sample.
+    """
+    found = crystals_of(plan, matter)
+    axes = ["x", "y", "z"]
+    position = np.array([c.position_um for c in found]).reshape(-1, 3)
+    rotation = np.array([c.rotation for c in found]).reshape(-1, 3, 3)
+    return xr.Dataset(
+        {
+            "position": (("crystal", "axis"), position, {"units": "um"}),
+            "radius": ("crystal", np.array([c.radius_um for c in found]), {"units": "um"}),
+            "phase": ("crystal", np.array([c.phase for c in found], dtype="U6")),
+            "rotation": (("crystal", "axis", "crystal_axis"), rotation),
+        },
+        coords={"axis": axes, "crystal_axis": ["a", "b", "c"]},
+    )

@@ -14,6 +14,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from zeoarray.errors import ArgumentError, SourceError
+from zeoarray.ingest.parts import gaps
 
 Array = np.ndarray[Any, Any]
 Opener = Callable[[], xr.Dataset]
@@ -78,7 +79,9 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        With ``attrs["joined"]``: the frames or rows of each file, and those that are short.
+        With ``attrs["joined"]``: the frames or rows of each file, and which are short of what
+        the fullest has. Layers that lack angles or positions of it are NaN there, and `valid` is
+        0; rows never shift.
 
     Raises
     ------
@@ -97,9 +100,14 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
         )
     opened = [(path, open_one()) for path, open_one in files]
     along = "frame" if all("frame" in ds.dims for _, ds in opened) and dim == "z" else dim
-    _alike(opened, along, dim)
-    counts = {str(path): ds.sizes[along] for path, ds in opened}
-    usual = max(counts.values())
+    if along not in opened[0][1].dims:
+        raise ArgumentError(
+            f"{opened[0][0]} has no dim {dim!r} to join along",
+            expected="one of " + ", ".join(map(str, opened[0][1].dims)),
+        )
+    sizes = {str(path): {str(d): n for d, n in ds.sizes.items()} for path, ds in opened}
+    opened = gaps.aligned(opened, along)
+    _alike(opened, along)
     first = opened[0][1]
     variables = {
         name: _joined([ds.variables[name] for _, ds in opened], along)
@@ -114,22 +122,26 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
     notes = [note for _, part in opened for note in part.attrs.get("notes", [])]
     return ds.assign_attrs(
         source=[s for _, part in opened for s in part.attrs.get("source", [])],
+        missing=[m for _, part in opened for m in part.attrs.get("missing", [])],
         notes=list(dict.fromkeys(notes)),
-        joined={
-            "along": along,
-            "sizes": counts,
-            "short": {path: n for path, n in counts.items() if n < usual},
-        },
-    )
+        joined={"along": along, "sizes": {p: n[along] for p, n in sizes.items()},
+                "short": _short(sizes, along)},
+    )  # fmt: skip
 
 
-def _alike(opened: Sequence[tuple[Path, xr.Dataset]], along: str, dim: str) -> None:
+def _short(sizes: dict[str, dict[str, int]], along: str) -> dict[str, str]:
+    """Say which file has fewer frames, angles or positions than the fullest."""
+    told: dict[str, str] = {}
+    for dim in (along, *gaps.RASTER):
+        most = max(n.get(dim, 0) for n in sizes.values())
+        for path, n in sizes.items():
+            if n.get(dim, most) < most and path not in told:
+                told[path] = f"{n[dim]} of {most} along {dim}"
+    return told
+
+
+def _alike(opened: Sequence[tuple[Path, xr.Dataset]], along: str) -> None:
     first_path, first = opened[0]
-    if along not in first.dims:
-        raise ArgumentError(
-            f"{first_path} has no dim {dim!r} to join along",
-            expected="one of " + ", ".join(map(str, first.dims)),
-        )
     for path, ds in opened[1:]:
         if set(ds.variables) != set(first.variables):
             odd = sorted(map(str, set(ds.variables) ^ set(first.variables)))

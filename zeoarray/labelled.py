@@ -215,7 +215,7 @@ def _dask_if_lazy(array: xr.DataArray) -> xr.DataArray:
     if not lazy.is_lazy(array.variable):
         return array
     if array.ndim < 2:
-        return array.copy(data=known(array))
+        return array.copy(data=known(array, whole=False))
     return array.copy(data=lazy.chunk(array.variable, {}).data)
 
 

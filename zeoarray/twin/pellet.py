@@ -70,7 +70,7 @@ def _facets(rng: Generator) -> Array:
     rays = directions(4000)
     width = float((exits(facets, rays) * np.hypot(rays[:, 0], rays[:, 1])).max())
     # It was chosen to slip into the capillary.
-    return np.asarray(facets * min(1.0, 0.93 * (OUTER_UM - WALL_UM) / width))
+    return np.asarray(facets * (0.92 * (OUTER_UM - WALL_UM) / width))
 
 
 def _cutters(rng: Generator, facets: Array) -> Array:

@@ -57,7 +57,9 @@ class Projector:
         self.rows, self.margin = (first, last), margin
         self.grid = grid_of(scan, mount, (first, last), margin)
         self.table = sample.fields.table(
-            SODIUM_X.attenuation(scan.energy_kev), ZINC_X.attenuation(scan.energy_kev)
+            SODIUM_X.attenuation(scan.energy_kev),
+            ZINC_X.attenuation(scan.energy_kev),
+            twice_um=STEP_UM,
         )
         self.materials = sample.materials(scan.energy_kev)
         self.things = self._survey(workers)

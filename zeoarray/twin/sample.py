@@ -147,8 +147,8 @@ class Sample:
     def box(self) -> tuple[Array, Array]:
         """Lower and upper corner [um] of the box round the pellet and every body."""
         bodies = self.scene.bodies
-        low = (bodies[:, :3] - bodies[:, 9:10]).min(0)
-        high = (bodies[:, :3] + bodies[:, 9:10]).max(0)
+        low = (bodies[:, :3] - bodies[:, 9:10]).min(0, initial=0.0)
+        high = (bodies[:, :3] + bodies[:, 9:10]).max(0, initial=0.0)
         if len(self.scene.facets):
             rays = pellet.directions(20000)
             surface = rays * pellet.exits(self.scene.facets, rays)[:, None]
@@ -170,7 +170,7 @@ class Sample:
         """The smooth fields on the lattice that rays interpolate in."""
         low, high = self.box
         if not len(self.scene.facets):
-            nothing = np.zeros((2, 2, 2), np.float32)
+            nothing = np.zeros((3, 3, 3), np.float32)
             return Fields(nothing, nothing, np.zeros(3), 1.0)
         return tabulate(self.scene, low, high, workers=os.cpu_count() or 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,34 +85,55 @@ def _blocks(array: dict[str, Any]) -> int:
 def dataset_lines(ds: xr.Dataset) -> Iterator[str]:
     """Describe dims, coordinates and variables, a line each."""
     yield "  dims     " + ", ".join(f"{dim} {size}" for dim, size in ds.sizes.items())
-    for name, coord in ds.coords.items():
-        yield f"  coord    {name} {_dims(coord)}{_values(coord)} {coord.attrs.get('units', '')}"
+    positions = [name for name in ds.sizes if name in ds.coords]
+    others = sorted(str(n) for n, c in ds.coords.items() if c.ndim and n not in positions)
+    for name in (*positions, *others):
+        coord = ds.coords[name]
+        yield f"  coord    {name} {_dims(coord)}{_values(coord)}{_unit(coord)}"
+    scalars = sorted(str(name) for name, coord in ds.coords.items() if coord.ndim == 0)
+    told = [f"{name} {_values(ds.coords[name])}{_unit(ds.coords[name])}" for name in scalars]
+    for line in textwrap.wrap(", ".join(told), 88):
+        yield f"  with     {line}"
     for name, data in ds.data_vars.items():
         chunks = data.encoding.get("chunks")
         shards = data.encoding.get("shards")
         cut = f", chunks {tuple(chunks)}" if chunks and data.ndim > 1 else ""
         cut += f", shards {tuple(shards)}" if shards else ""
         value = f" = {data.values:g}" if data.ndim == 0 and data.dtype.kind in "uif" else ""
-        unit = data.attrs.get("units", "")
         size = format_bytes(data.nbytes)
-        yield f"  variable {name} {_dims(data)}{data.dtype} {size} {unit}{value}{cut}".rstrip()
+        yield f"  variable {name} {_dims(data)}{data.dtype} {size}{_unit(data)}{value}{cut}"
 
 
 def _dims(data: xr.DataArray) -> str:
     return "(" + ", ".join(f"{d} {n}" for d, n in data.sizes.items()) + ") " if data.dims else ""
 
 
+def _unit(data: xr.DataArray) -> str:
+    unit = data.attrs.get("units", "1")
+    return "" if unit == "1" else f" {unit}"
+
+
 def _values(coord: xr.DataArray) -> str:
     values = coord.values
     if values.ndim == 0:
-        return f"= {values.item():g}" if values.dtype.kind in "uif" else f"= {values.item()}"
+        return f"{values.item():g}" if values.dtype.kind in "uif" else f"{values.item()}"
     if values.dtype.kind not in "uif" or not values.size:
         return ", ".join(map(str, values.ravel()[:4])) + (" ..." if values.size > 4 else "")
     low, high = np.nanmin(values), np.nanmax(values)
     return f"{low:g} to {high:g}"
 
 
+def joined_lines(ds: xr.Dataset) -> Iterator[str]:
+    """Describe how a scan was joined from several files, and which of them are short."""
+    joined = ds.attrs.get("joined")
+    if joined:
+        yield f"  joined   {len(joined['sizes'])} files along {joined['along']}"
+        for path, short in joined["short"].items():
+            yield f"  short    {path}: {short}"
+
+
 def _provenance(ds: xr.Dataset) -> Iterator[str]:
+    yield from joined_lines(ds)
     for item in ds.attrs.get("inputs", []):
         yield f"  input    {item['path']}"
     for step in ds.attrs.get("steps", []):

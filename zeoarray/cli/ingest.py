@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from zeoarray import cluster
+from zeoarray import store as stores
 from zeoarray.chunks import format_bytes
 from zeoarray.cli import options as opts
+from zeoarray.cli.info import joined_lines
 from zeoarray.cli.progress import bar
 from zeoarray.ingest.into import into_store
 
@@ -75,4 +77,6 @@ def command(
         )
     size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
     click.echo(f"{into} is whole: {format_bytes(size)} in {path}")
+    for line in joined_lines(stores.open_node(store, into, chunked=False)):
+        click.echo(line)
     click.echo(f"look at it: zeoarray info {store}")

@@ -121,7 +121,7 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
     _repeated(ds, along, [path for path, _ in opened])
     notes = [note for _, part in opened for note in part.attrs.get("notes", [])]
     return ds.assign_attrs(
-        source=[s for _, part in opened for s in part.attrs.get("source", [])],
+        source=list(dict.fromkeys(s for _, part in opened for s in part.attrs.get("source", []))),
         missing=[m for _, part in opened for m in part.attrs.get("missing", [])],
         notes=list(dict.fromkeys(notes)),
         joined={"along": along, "sizes": {p: n[along] for p, n in sizes.items()},

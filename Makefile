@@ -63,6 +63,7 @@ bench: venv
 
 docs: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/python -c "from zeoarray import schema; print(schema.reference())" > docs/reference/data_model.md
 	$(BIN)/python -m mkdocs build --strict
 
 clean:

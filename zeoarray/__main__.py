@@ -35,6 +35,13 @@ def main(arguments: list[str] | None = None) -> None:
         click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
         click.echo(str(error), err=True)
         sys.exit(2 if isinstance(error, ArgumentError) else 1)
+    except Exception as error:
+        if debug:
+            raise
+        click.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo("  do:       this was not foreseen: run it with --debug and report it", err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -303,3 +303,17 @@ def describe(ds: xr.Dataset, schema: Schema) -> xr.Dataset:
                 del attrs["units"]
             out[var.name].attrs.update(attrs)
     return out
+
+
+def reference() -> str:
+    """Return the reference page of the data model, in Markdown."""
+    lines = ["# Data model", "", "Printed from `zeoarray/schema.py` by `make docs`.", ""]
+    for schema in SCHEMAS:
+        lines += [f"## {schema.name}", "", "| name | dims | kind | unit | meaning |"]
+        lines += ["|---|---|---|---|---|"]
+        for var in (*schema.required, *schema.optional):
+            name = f"**`{var.name}`**" if var in schema.required else f"`{var.name}`"
+            dims = ", ".join(var.dims) or "scalar"
+            lines.append(f"| {name} | {dims} | {var.kind} | {var.units or ''} | {var.doc} |")
+        lines += ["", "What is in bold must be there.", ""]
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zeoarray import store
+from zeoarray import cluster, store
 from zeoarray.errors import ArgumentError, FingerprintError, LockedError, StoreError
 from zeoarray.store import durable, encode, ledger, lock, places, write
 
@@ -342,3 +343,22 @@ def test_the_layouts_are_those_of_the_data_model() -> None:
     other = encode.layout_of(("a", "b"), (100_000, 1000), 4)
     assert other.shard_nbytes(4) <= 1 << 26
     assert write.plan(scan()).large.keys() == {"counts", "flat"}
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
+    dying = da.from_delayed(dask.delayed(os._exit)(9), (70, 21, 33), "u2")
+    ds = scan().assign(counts=(("angle", "z", "u"), dying))
+    with (
+        cluster.processes(2) as pool,
+        pytest.raises(StoreError, match="a worker process died") as caught,
+    ):
+        store.save(ds, tmp_path / "a.zarr", "n", executor=pool)
+    assert "finished blocks are kept" in str(caught.value)
+
+
+def test_damaged_metadata_is_told(tmp_path: Path) -> None:
+    store.save(scan(3), tmp_path / "a.zarr", "n")
+    (tmp_path / "a.zarr/n/counts/zarr.json").write_text('{"zarr_format": 3, "node_ty')
+    with pytest.raises(StoreError, match="metadata is damaged") as caught:
+        store.open_node(tmp_path / "a.zarr", "n")
+    assert "verify" in str(caught.value)

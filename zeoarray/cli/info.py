@@ -17,6 +17,8 @@ from zeoarray.cli import options as opts
 from zeoarray.ingest.scan import open_scan
 from zeoarray.store.places import Places
 
+MOST_INPUTS = 16
+
 
 @click.command("info")
 @click.argument("path", type=click.Path(path_type=Path))
@@ -134,8 +136,11 @@ def joined_lines(ds: xr.Dataset) -> Iterator[str]:
 
 def _provenance(ds: xr.Dataset) -> Iterator[str]:
     yield from joined_lines(ds)
-    for item in ds.attrs.get("inputs", []):
-        yield f"  input    {item['path']}"
+    inputs = [item["path"] for item in ds.attrs.get("inputs", [])]
+    for path in inputs[:MOST_INPUTS]:
+        yield f"  input    {path}"
+    if len(inputs) > MOST_INPUTS:
+        yield f"  input    ... {len(inputs)} files in all, the last {inputs[-1]}"
     for step in ds.attrs.get("steps", []):
         told = ", ".join(f"{k}={v}" for k, v in step["parameters"].items())
         yield f"  step     {step['step']} v{step['version']} ({told})"

@@ -52,7 +52,14 @@ def open_node(store: str | Path, node: str, *, chunked: bool = True) -> xr.Datas
     # zarrs decodes shards several times faster than zarr's own pipeline; the choice is taken
     # when an array is opened, so the user's configuration is left as it is.
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
-        ds = xr.open_zarr(str(root), group=name, chunks=None, consolidated=False, zarr_format=3)
+        try:
+            ds = xr.open_zarr(str(root), group=name, chunks=None, consolidated=False, zarr_format=3)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise StoreError(
+                f"{name} in {root} cannot be opened: its metadata is damaged",
+                got=f"{type(error).__name__}: {error}",
+                do=f"zeoarray verify {root} --repair",
+            ) from error
         # A folder is listed in no order: variables in one that does not change.
         ds = ds[sorted(map(str, ds.data_vars))].assign_attrs(node=name, store=str(root))
         opened: xr.Dataset = lazy.chunked(ds) if chunked else ds

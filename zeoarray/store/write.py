@@ -210,7 +210,14 @@ def _write_blocks(
             if not running:
                 return
             finished, _ = cf.wait(running, return_when=cf.FIRST_COMPLETED)
-            book.append(*(future.result() for future in finished))
+            try:
+                book.append(*(future.result() for future in finished))
+            except cf.BrokenExecutor as error:
+                raise StoreError(
+                    f"{target.node}: a worker process died",
+                    got="killed, perhaps since the memory ran out",
+                    do="run the same command again, with fewer workers: finished blocks are kept",
+                ) from error
             done += sum(running.pop(future) for future in finished)
             tell(done, total)
     finally:

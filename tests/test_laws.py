@@ -18,7 +18,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 import zeoarray
@@ -136,6 +136,41 @@ def test_kernel_gives_the_same_for_any_cutting(contract: Kernel, data: st.DataOb
         computed = other.compute(scheduler="synchronous")
         assert computed.dtype == other.dtype, f"{contract.name}: the lazy dtype was a guess"
         same(one, computed, f"{contract.name} cut into {[a.chunks for a in cut]}")
+
+
+each_kernel_with_rows = pytest.mark.parametrize(
+    "contract", [k for k in OURS if k.rows], ids=lambda k: k.name
+)
+
+
+@each_kernel_with_rows
+@LAW
+@given(data=st.data())
+def test_kernel_takes_one_value_or_one_for_each_row(contract: Kernel, data: st.DataObject) -> None:
+    case: Case = data.draw(strategies.calls_of(contract))
+    name = data.draw(st.sampled_from(sorted(contract.rows)))
+    assert f"{contract.name}.{name}" in strategies.PARAMETERS, (
+        f"{name} of {contract.name} may be an array over rows, and the laws do not know its "
+        f"values: add PARAMETERS['{contract.name}.{name}'] in tests/strategies.py"
+    )
+    values = [data.draw(strategies.PARAMETERS[f"{contract.name}.{name}"](case.sizes)) for _ in "ab"]
+    assume(all(v is not None for v in values))
+    items = (case.arrays[0], np.roll(case.arrays[0], 1, axis=-1))
+    arrays = [
+        xr.DataArray(a, dims=dims) for a, dims in zip(case.arrays, contract.inputs, strict=True)
+    ]
+    arrays[0] = xr.DataArray(np.stack(items), dims=("row", *contract.inputs[0]))
+    by_row = xr.DataArray(np.stack(values), dims=("row", *contract.rows[name]))
+    given_ = case.parameters | {name: by_row}
+    at_once = labelled.lift(contract.function, *arrays, parameters=given_)
+    cut = [a.chunk(dict.fromkeys(set(a.dims) & {"row"}, 1)) for a in arrays]
+    lazy = labelled.lift(contract.function, *cut, parameters=given_)
+    for i, (item, value) in enumerate(zip(items, values, strict=True)):
+        single = contract.function(item, *case.arrays[1:], **(case.parameters | {name: value}))
+        for alone, one, other in zip(tuple_of(single), at_once, lazy, strict=True):
+            same(alone, one.isel(row=i).values, f"{contract.name}: {name} of row {i}")
+            computed = other.isel(row=i).compute(scheduler="synchronous")
+            same(alone, computed.values, f"{contract.name}: {name} of row {i}, lazily")
 
 
 def _parts(data: st.DataObject, size: int) -> tuple[int, ...]:

@@ -25,7 +25,15 @@ BATCH = "batch."
 
 def _in_task(run: Callable[..., tuple[Any, ...]], *raw: Any) -> tuple[Any, ...]:
     with single_threaded():
-        return run(*raw)
+        return run(*map(_bare, raw))
+
+
+def _bare(block: Any) -> Any:
+    # A dim that is not cut has one chunk, which dask hands over in a list for each such dim. Asked
+    # to concatenate, it would copy the block.
+    while isinstance(block, list):
+        (block,) = block
+    return block
 
 
 def over_blocks(
@@ -52,7 +60,7 @@ def over_blocks(
         functools.partial(_in_task, run),
         loop,
         *itertools.chain.from_iterable(zip(blocks, labels, strict=True)),
-        concatenate=True,
+        concatenate=False,
         dtype=object,
         meta=np.empty((0,) * len(loop), dtype=object),
     )

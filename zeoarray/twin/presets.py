@@ -143,7 +143,7 @@ PRESETS = {
     "small": Preset(
         "small",
         110 / 2**4,
-        tuple(_smaller(s, 5, 512, 64, 400, 2 if s.camera_um > 0.6 else 1) for s in _FULL),
+        tuple(_smaller(s, 5, 512, 64, 400, 2 if s.camera_um > 1 else 1) for s in _FULL),
         12.5,
     ),
     "tiny": Preset(

@@ -65,7 +65,7 @@ def draw(seed: int, scan: Scan) -> Stripes:
     rng = generator(seed, f"{scan.name}/stripes")
     count = scan.stripes * len(KINDS)
     kind = np.repeat(np.arange(len(KINDS)), scan.stripes)
-    amplitude = rng.uniform(0.02, 0.08, count) * rng.choice([-1, 1], count)
+    amplitude = rng.uniform(0.01, 0.06, count) * rng.choice([-1, 1], count)
     amplitude = np.where(KINDS.index("fluctuating") == kind, 0.6 * np.abs(amplitude), amplitude)
     length = rng.uniform(0.15, 0.6, count)
     begin = rng.uniform(0, 1 - length)

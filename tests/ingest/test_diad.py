@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from tests.ingest.files import KEYS, diad_xct, diad_xrdct, forbid_reading, frames, put, quickest
-from zeoarray import labelled, schema
+from zeoarray import lazy, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import diad
 from zeoarray.ingest.reader import Options
@@ -153,7 +153,7 @@ def test_opening_reads_no_frame_and_is_quick(
     assert quickest(lambda: diad.read_xrdct(path, Options(beam_size=25))) < 0.3
     ds = diad.read_xrdct(path, Options(beam_size=25))
     assert ds.counts.shape == (3200, 1679, 1475)
-    assert labelled.chunked(ds).counts.chunks[1:] == ((1679,), (1475,))
+    assert lazy.chunked(ds).counts.chunks[1:] == ((1679,), (1475,))
     with pytest.raises(AssertionError, match="was read"):
         ds.counts[0].load()
 
@@ -377,7 +377,7 @@ def test_positions_that_could_belong_to_either_axis(tmp_path: Path) -> None:
 def test_a_scan_pickles_and_reads_elsewhere(tmp_path: Path) -> None:
     ds = xrdct(diad_xrdct(tmp_path / "k11.nxs"))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(ds)).counts, frames(12))
-    np.testing.assert_array_equal(labelled.chunked(ds).counts.compute(), frames(12))
+    np.testing.assert_array_equal(lazy.chunked(ds).counts.compute(), frames(12))
 
 
 # --- the real file -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import xarray as xr
 
 from tests.ingest.files import exchange as written
 from tests.ingest.files import forbid_reading, frames, put, quickest
-from zeoarray import labelled, schema
+from zeoarray import lazy, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import exchange
 from zeoarray.ingest.reader import Options
@@ -138,7 +138,7 @@ def test_frames_behind_a_link(scan: Path, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "raw.h5", "w") as file:
         file["d"] = frames(6)
     ds = opened(scan)
-    np.testing.assert_array_equal(labelled.chunked(ds).counts.compute(), frames(6))
+    np.testing.assert_array_equal(lazy.chunked(ds).counts.compute(), frames(6))
     assert len(ds.attrs["source"]) == 2
 
 

@@ -13,7 +13,7 @@ import tifffile
 import xarray as xr
 
 from tests.ingest.files import COLUMNS, KEYS, ROWS, forbid_reading, frames, nxtomo, put, quickest
-from zeoarray import labelled, schema
+from zeoarray import lazy, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import nexus
 from zeoarray.ingest.reader import Options
@@ -96,7 +96,7 @@ def test_opening_reads_no_frame_and_is_quick(
     ds = nexus.read(path, Options(crop={"z": (0, 10)}))
     assert ds.counts.shape == (3960, 10, 2560)
     repr(ds)
-    labelled.chunked(ds)
+    lazy.chunked(ds)
     with pytest.raises(AssertionError, match="was read"):
         ds.counts[0, 0].load()
 
@@ -554,7 +554,7 @@ def test_missing_frames_have_the_size_of_flats_that_are_there(scan: Path, tmp_pa
 def test_a_scan_pickles_and_reads_elsewhere(scan: Path) -> None:
     ds = pickle.loads(pickle.dumps(opened(scan)))
     np.testing.assert_array_equal(ds.flat, ALL[KEY == 1])
-    lazy = labelled.chunked(opened(scan))
+    lazy = lazy.chunked(opened(scan))
     np.testing.assert_array_equal(lazy.counts.compute(), ALL[KEY == 0])
 
 

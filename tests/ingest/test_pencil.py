@@ -13,7 +13,7 @@ import xarray as xr
 
 from tests.ingest.files import forbid_reading, put, quickest
 from tests.ingest.files import pencil as written
-from zeoarray import labelled, schema
+from zeoarray import lazy, schema
 from zeoarray.errors import LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import pencil, scan
 from zeoarray.ingest.reader import Options
@@ -96,7 +96,7 @@ def test_a_sinogram_is_lazy_and_pickles(tmp_path: Path, monkeypatch: pytest.Monk
     ds = pickle.loads(pickle.dumps(opened(path)))
     expected = np.arange(24.0).reshape(3, 2, 4).transpose(1, 0, 2)
     np.testing.assert_array_equal(ds.intensity[1, :, 2:], expected[1, :, 2:])
-    np.testing.assert_array_equal(labelled.chunked(ds).intensity.compute(), expected)
+    np.testing.assert_array_equal(lazy.chunked(ds).intensity.compute(), expected)
     forbid_reading(monkeypatch)
     assert quickest(lambda: opened(path)) < 0.3
     ds = opened(path)

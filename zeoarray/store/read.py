@@ -61,7 +61,8 @@ def open_node(store: str | Path, node: str, *, chunked: bool = True) -> xr.Datas
                 do=f"zeoarray verify {root} --repair",
             ) from error
         # A folder is listed in no order: variables in one that does not change.
-        ds = ds[sorted(map(str, ds.data_vars))].assign_attrs(node=name, store=str(root))
+        variables = {n: ds.variables[n] for n in sorted(map(str, ds.data_vars))}
+        ds = xr.Dataset(variables, ds.coords, {**ds.attrs, "node": name, "store": str(root)})
         opened: xr.Dataset = lazy.chunked(ds) if chunked else ds
         return opened
 

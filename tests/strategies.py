@@ -120,6 +120,11 @@ def _on_detector(sizes: Mapping[str, int]) -> st.SearchStrategy[float]:
     return st.floats(0, sizes["u"] - 1)
 
 
+def _weights(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
+    some = st.lists(st.floats(0, 1), min_size=sizes["angle"], max_size=sizes["angle"])
+    return st.none() | some.map(np.array)
+
+
 def _slices(sizes: Mapping[str, int]) -> st.SearchStrategy[int | tuple[int, int] | None]:
     some = st.integers(1, max(sizes["u"], 7))
     return st.none() | some | st.tuples(some, some)
@@ -246,8 +251,10 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "radon.filtered_backprojection.size": _slices,
     "radon.filtered_backprojection.filter": lambda sizes: st.sampled_from(sorted(filters.WINDOWS)),
     "radon.filtered_backprojection.radius": lambda sizes: st.none() | st.just(np.inf),
+    "radon.filtered_backprojection.weights": _weights,
     "radon.backproject.center": _on_detector,
     "radon.backproject.size": _slices,
+    "radon.project.center": lambda sizes: st.floats(0, max(sizes["y"], sizes["x"]) - 1),
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),

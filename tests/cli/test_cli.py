@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -124,9 +123,7 @@ def test_info_of_a_huge_file_reads_no_frame(tmp_path: Path) -> None:
         entry.create_dataset("data/data", (4500, 2160, 2560), "u2", chunks=(1, 2160, 2560))
         entry["instrument/detector/image_key"] = np.zeros(4500, "i4")
         entry["data/rotation_angle"] = np.linspace(0, 180, 4500)
-    start = time.monotonic()
-    subprocess.run(
-        [sys.executable, "-m", "zeoarray", "info", str(path)], check=True, capture_output=True
-    )
-    # A bound on what it does, not on the machine: reading the frames would take minutes.
-    assert time.monotonic() - start < 30
+    # Reading the frames would take minutes.
+    command = [sys.executable, "-m", "zeoarray", "info", str(path)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert "49.8 GB" in told

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,6 @@ ROWS, COLUMNS = 5, 7
 def frames(count: int, rows: int = ROWS, columns: int = COLUMNS) -> np.ndarray:
     """Frames of which every pixel differs: a wrong index shows."""
     return np.arange(count * rows * columns, dtype="u2").reshape(count, rows, columns)
-
-
-def quickest(call: Callable[[], object]) -> float:
-    """Seconds of the quickest of three calls: other work on the machine does not count."""
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:

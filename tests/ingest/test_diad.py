@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.ingest.files import KEYS, diad_xct, diad_xrdct, forbid_reading, frames, put, quickest
+from tests.ingest.files import KEYS, diad_xct, diad_xrdct, forbid_reading, frames, put
 from zeoarray import lazy, schema
 from zeoarray.errors import ArgumentError, LinkError, MissingMetadataError, SourceError
 from zeoarray.ingest import diad
@@ -138,9 +138,7 @@ def test_frames_are_read_where_they_are_asked_for(tmp_path: Path, at: Any) -> No
     )
 
 
-def test_opening_reads_no_frame_and_is_quick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opening_reads_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = diad_xrdct(tmp_path / "k11.nxs")
     with h5py.File(path, "a") as file:
         del file[f"{GROUP}/data"], file[f"{GROUP}/RingCurrent"], file[f"{GROUP}/I0"]
@@ -150,7 +148,7 @@ def test_opening_reads_no_frame_and_is_quick(
         put(file, f"{GROUP}/kb_cs_x", np.arange(40) * 0.025, "mm")
     forbid_reading(monkeypatch)
     xrdct(path)
-    assert quickest(lambda: diad.read_xrdct(path, Options(beam_size=25))) < 0.3
+    diad.read_xrdct(path, Options(beam_size=25))
     ds = diad.read_xrdct(path, Options(beam_size=25))
     assert ds.counts.shape == (3200, 1679, 1475)
     assert lazy.chunked(ds).counts.chunks[1:] == ((1679,), (1475,))
@@ -406,4 +404,4 @@ def test_a_real_tomography(real: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingMetadataError, match="pixel size"):
         xct(path, pixel_size=None)
     forbid_reading(monkeypatch)
-    assert quickest(lambda: xct(path)) < 0.3
+    xct(path)

@@ -20,6 +20,7 @@ from zeoarray.ingest.parts.finder import Finder, Places
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.parts.projections import PROJECTION, angles
 from zeoarray.ingest.reader import position, scalar
+from zeoarray.kernels.references import sets_of
 
 FLAT, DARK, INVALID, ALIGNMENT = 1, 2, 3, -1
 """What the image_key of NXtomo says of a frame, beside `PROJECTION`."""
@@ -178,6 +179,10 @@ def assemble(
         variables[name] = variable(DIMS[name], stack.array)[as_slice(stack.chosen)]
         if stack.time is not None:
             coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
+    if {"time", "flat_time"} <= coords.keys():
+        # Told here, where every projection is at hand: a block of some could not tell.
+        sets = sets_of(coords["flat_time"].values, coords["time"].values)
+        coords["flat_set"] = xr.Variable(("flat_frame",), np.array(sets, "i4"))
     for name in ("flat", "dark"):
         if name not in variables:
             finder.note(f"there are no {name} frames")

@@ -149,9 +149,8 @@ def test_pores_span_two_decades():
     low, high = np.full(3, -60.0), np.full(3, 60.0)
     slab = Slab(np.zeros(3), np.array([0.0, 0.0, 1.0]), -10.0, 10.0)
     found = survey(scene, slab, low, high, workers=2)
-    pores = np.concatenate(
-        [2 * found.radius[found.kind == AIR], 2 * scene.cutters[scene.cutters[:, 11] == 0, 3]]
-    )
+    # The list begins with the bodies, among them the largest voids, wherever they are.
+    pores = 2 * found.radius[found.kind == AIR]
     assert pores.min() < 2.6
     assert pores.max() / pores.min() > 100
 

@@ -75,12 +75,15 @@ def _facets(rng: Generator) -> Array:
 
 def _cutters(rng: Generator, facets: Array) -> Array:
     cutters = []
-    for _ in range(11):
+    for _ in range(9):
         out = _direction(rng)
-        surface = out * exits(facets, out[None])[0]
-        radius = np.exp(rng.uniform(np.log(30), np.log(130)))
-        centre = surface + out * radius * rng.uniform(0.45, 0.85)
-        cutters.append([*centre, radius, 0, 0, 0, 0, 0, 0, 0, 0])
+        # A flake leaves a shallow scoop; a chip is where several came off beside each other.
+        for _ in range(3):
+            near = out + 0.22 * rng.normal(size=3)
+            near /= np.linalg.norm(near)
+            radius, depth = np.exp(rng.uniform(np.log(50), np.log(260))), rng.uniform(8, 34)
+            centre = near * (exits(facets, near[None])[0] + radius - depth)
+            cutters.append([*centre, radius, 0, 0, 0, 0, 0, 0, 0, 0])
     for n in range(7):
         cutters += _crack(rng, facets, 4 if n < 2 else 2, 12.0 if n < 2 else rng.uniform(4, 9))
     return np.array(cutters)

@@ -126,7 +126,7 @@ def gather(
     for lines in runs(angles, length, xp):
         packed = xp.zeros((lines.stop - lines.start, length), np.complex64)
         for i, part in enumerate(slices):
-            values = part[lines].astype(np.float32) * factors[i][lines]
+            values = part[lines].astype(np.float32, copy=False) * factors[i][lines]
             broken = scales[i][1][lines]
             if broken.any():
                 values[xp.asarray(broken)] = 0

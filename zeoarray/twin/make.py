@@ -98,11 +98,11 @@ def generate(
                 out, plan, sample, workers=threads, on_frame=_named(report, name)
             )
             if tell:
-                node = out / "truth.zarr", f"xrdct/{name}"
-                store.save(truth_xrdct.weights(plan, sample), node[0], f"{node[1]}/phases",
-                           overwrite=True)  # fmt: skip
-                store.save(truth_xrdct.nuisance(plan), node[0], f"{node[1]}/frames",
-                           overwrite=True)  # fmt: skip
+                for node, ds in (
+                    ("phases", truth_xrdct.weights(plan, sample)),
+                    ("frames", truth_xrdct.nuisance(plan)),
+                ):
+                    store.save(ds, out / "truth.zarr", f"xrdct/{name}/{node}", overwrite=True)
     if "powder" in chosen:
         powder_files.write(out, seed)
         report("powder", 1, 1)

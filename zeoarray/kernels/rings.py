@@ -33,8 +33,12 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
 
 
 def _filtering_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    angles = sizes["angle"]
+    padded = angles + 2 * min(150, angles // 10)
+    # Frequencies within 9 sigma, as sines and cosines; a few arrays of them while they are made.
+    modes = min(18 * int(np.ceil(parameters["sigma"])), padded) + 4
     scratch = _memory(sizes, parameters, threads).block
-    return Memory(0, scratch + 40 * max(PIECE, sizes["angle"]))
+    return Memory(0, scratch + 48 * modes * padded + 24 * max(PIECE, angles))
 
 
 # --- the methods --------------------------------------------------------------------------------
@@ -108,18 +112,22 @@ def remove_stripe_based_filtering(
         raise ArgumentError("the width of the low-pass is positive", got=f"sigma={sigma}")
 
     def one(work: Any) -> None:
+        xp = xp_of(work)
+        into, out_of = (xp.asarray(m) for m in stripes.low_pass_of(len(work), sigma))
         slow = columns.transposed(work)
         for (part,) in pieces(slow):
-            smooth = stripes.low_pass(slow[part], sigma)
+            smooth = (slow[part].astype(np.float64) @ into @ out_of).astype(np.float32)
             work[:, part] -= smooth.T
             slow[part] = smooth
         order = columns.sort_rows(slow) if sort else None
-        out = xp_of(slow).empty_like(slow)
+        out = xp.empty_like(slow)
         columns.running_median(slow, size, out)
-        if order is not None:
-            columns.put_back(out, order, slow.T)
-            out = slow
-        work += out.T
+        if order is None:
+            work += out.T
+        else:
+            back = slow.reshape(work.shape)
+            columns.put_back(out, order, back)
+            work += back
 
     return stripes.each(contract_of(remove_stripe_based_filtering), sinogram, one)
 

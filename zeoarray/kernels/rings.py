@@ -29,7 +29,8 @@ from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, ke
 
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     # Sorted columns, their order, their median: for one sinogram at a time.
-    return Memory(0, 12 * sizes["angle"] * sizes["u"] + 24 * max(PIECE, sizes["angle"]))
+    values = sizes["angle"] * sizes["u"]
+    return Memory(0, 12 * values + 24 * min(max(PIECE, sizes["angle"]), values))
 
 
 def _filtering_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
@@ -38,7 +39,7 @@ def _filtering_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Mem
     # Frequencies within 9 sigma, as sines and cosines; a few arrays of them while they are made.
     modes = min(18 * int(np.ceil(parameters["sigma"])), padded) + 4
     scratch = _memory(sizes, parameters, threads).block
-    return Memory(0, scratch + 48 * modes * padded + 24 * max(PIECE, angles))
+    return Memory(0, scratch + 48 * modes * padded)
 
 
 # --- the methods --------------------------------------------------------------------------------

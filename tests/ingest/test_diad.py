@@ -344,7 +344,6 @@ def test_without_its_motors_a_scan_says_which_link_is_missing(tmp_path: Path) ->
     ("options", "said"),
     [
         ({"beam_size": None}, "--beam-size '25 um'"),
-        ({"crop": {"z": (0, 2)}}, "diffraction frames are not cropped"),
         ({"ignore": (12,)}, "0 to 11"),
         ({"dataset": "entry/diffraction/dta"}, "did you mean 'entry/diffraction/data'?"),
         ({"dataset": f"{GROUP}/I0"}, "holds no diffraction frames"),

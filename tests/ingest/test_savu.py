@@ -168,6 +168,9 @@ def test_corrected_projections_are_transmission(tmp_path: Path) -> None:
     assert ds["transmission"].dims == ("angle", "z", "u")
     np.testing.assert_array_equal(ds["angle"], np.arange(6))
     assert ds["transmission"].attrs["units"] == "1"
+    cut = savu.read(path, Options(pixel_size=PIXEL, crop={"z": (1, 3)}))
+    np.testing.assert_array_equal(cut["transmission"], ds["transmission"][:, 1:3])
+    np.testing.assert_array_equal(cut["z"], ds["z"][1:3])
 
 
 def test_a_dangling_link_opens_and_raises_when_touched(tmp_path: Path) -> None:
@@ -246,7 +249,7 @@ def test_slices_that_were_not_scaled(tmp_path: Path) -> None:
 
 def test_slices_are_not_ignored(tmp_path: Path) -> None:
     slices(tmp_path)
-    with pytest.raises(ArgumentError, match="slices of a volume cannot be left out"):
+    with pytest.raises(ArgumentError, match="'ignore' means nothing to slices of a volume"):
         stack.read(
             tmp_path / "image_*.tif", Options(range=(0.0, 1.0), pixel_size=PIXEL, ignore=(1,))
         )

@@ -266,7 +266,7 @@ def test_pixel_size_and_beam_size_contradict_each_other(tmp_path: Path) -> None:
 
 def test_diffraction_frames_are_not_cropped(tmp_path: Path) -> None:
     path = edf(tmp_path / "a.edf", frames(1)[0])
-    with pytest.raises(ArgumentError, match="diffraction frames are not cropped"):
+    with pytest.raises(ArgumentError, match="'crop' means nothing to diffraction frames"):
         stack.read(path, Options(crop={"z": (0, 2)}))
 
 

@@ -25,7 +25,7 @@ from zeoarray.ingest.parts.arrays import MissingArray
 from zeoarray.ingest.parts.motors import Motor, along, placed, rotation
 from zeoarray.ingest.parts.photons import photons
 from zeoarray.ingest.parts.views import Readable, View
-from zeoarray.ingest.reader import Options, Reader, position, scalar
+from zeoarray.ingest.reader import ANGLES, Options, Reader, only, position, scalar
 
 NAME = "dawn"
 Array = np.ndarray[Any, Any]
@@ -131,6 +131,7 @@ class _Result:
         dims: tuple[str, ...]
         layout: tuple[int | None, ...]
         if int(np.prod(self.scan)) == 1:
+            only(self.options, frozenset({"dataset", "crop"}), "a single pattern", path=self.path)
             dims, layout = (radial,), (len(self.scan),)
             like = schema.POWDER
         elif len(self.scan) <= 3:
@@ -301,5 +302,6 @@ READERS = (
         looks_for="integrated data in */result/data, as DAWN writes it",
         recognise=recognise,
         read=read,
+        takes=ANGLES | {"dataset", "crop"},
     ),
 )

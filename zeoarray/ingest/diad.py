@@ -272,11 +272,13 @@ READERS = (
         looks_for=f"DIAD (K11) imaging: {IMAGING} and {_CAMERA}/image_key",
         recognise=recognise_xct,
         read=read_xct,
+        takes=tomo.TAKES,
     ),
     Reader(
         name=XRDCT,
         looks_for=f"DIAD (K11) diffraction frames: {DIFFRACTION}",
         recognise=recognise_xrdct,
         read=read_xrdct,
+        takes=raster.TAKES,
     ),
 )

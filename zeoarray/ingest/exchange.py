@@ -131,5 +131,6 @@ READER = Reader(
     looks_for="APS Data Exchange: the dataset /exchange/data",
     recognise=recognise,
     read=read,
+    takes=tomo.TAKES,
 )
 READERS = (READER,)

@@ -210,7 +210,7 @@ def _coords(
         "pixel2": (geometry.pixel2, "m"),
         "detector": (geometry.detector, None),
         "detector_config": (json.dumps(config, sort_keys=True), None),
-        "orientation": (_orientation(geometry, options, notes), "1"),
+        "orientation": (_orientation(ds, geometry, options, notes), "1"),
         "sensor_parallax": (int(geometry.parallax), "1"),
     }
     _held_against(ds, "distance", geometry.distance, options.distance, options, notes)
@@ -228,8 +228,13 @@ def _coords(
     return {name: scalar(value, unit) for name, (value, unit) in values.items()}
 
 
-def _orientation(geometry: Geometry, options: Options, notes: list[str]) -> int:
-    stated, given = geometry.orientation, options.orientation
+def _mapped_orientation(ds: xr.Dataset) -> int | None:
+    """What the constants of a mapping state."""
+    return int(ds["orientation"]) if "orientation" in ds.variables else None
+
+
+def _orientation(ds: xr.Dataset, geometry: Geometry, options: Options, notes: list[str]) -> int:
+    stated, given = geometry.orientation, options.orientation or _mapped_orientation(ds)
     if stated is not None and given is not None and stated != given:
         raise ArgumentError(
             f"the orientation {given} contradicts {options.poni}",

@@ -28,11 +28,19 @@ import xarray as xr
 from zeoarray.errors import ArgumentError, SourceError, nearest
 from zeoarray.ingest.parts import hdf5, mapped, plain_yaml
 from zeoarray.ingest.parts.layout import Layout, check_dims
-from zeoarray.ingest.reader import Options, Reader
+from zeoarray.ingest.reader import ANGLES, GEOMETRY, Options, Reader, only
 
 NAME = "mapping"
 _CONSTANTS = ("pixel_size", "beam_size", "energy", "wavelength", "distance", "exposure",
               "rotation_sense", "u_sense", "z_sense", "orientation")  # fmt: skip
+_TAKES = {
+    "xct": ANGLES | {"mapping", "ignore", "crop"},
+    "xrdct": GEOMETRY | {"mapping", "ignore"},
+    "sinogram": ANGLES | {"mapping", "crop"},
+    "volume": frozenset({"mapping", "crop"}),
+    "powder": frozenset({"mapping", "crop"}),
+}
+"""Options that mean something to each kind of data."""
 _LAYOUT = pydantic.TypeAdapter(Layout)
 
 
@@ -174,8 +182,10 @@ def read(path: Path, options: Options) -> xr.Dataset:
         raise ArgumentError(f"{path} needs a mapping", do="--mapping layout.yaml")
     by = options.mapping
     layout = read_layout(by)
+    options = with_constants(options, layout, by)
+    only(options, _TAKES[layout.kind], f"a mapping of {layout.kind!r}", path=path)
     with hdf5.opened(path) as file:
-        ds = mapped.dataset(file, path, layout, with_constants(options, layout, by))
+        ds = mapped.dataset(file, path, layout, options)
     return ds.assign_attrs(reader=NAME, source=[*ds.attrs["source"], str(by.absolute())])
 
 
@@ -184,4 +194,5 @@ READER = Reader(
     looks_for="nothing: it is taken where a mapping is given",
     recognise=lambda path: False,
     read=read,
+    takes=frozenset().union(*_TAKES.values()),
 )

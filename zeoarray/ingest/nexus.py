@@ -48,5 +48,6 @@ READER = Reader(
     looks_for="a NeXus entry whose definition is NXtomo, or an image_key beside a 3D dataset",
     recognise=recognise,
     read=read,
+    takes=tomo.TAKES,
 )
 READERS = (READER,)

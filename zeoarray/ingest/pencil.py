@@ -23,7 +23,7 @@ from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
 from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.raster import Motion
 from zeoarray.ingest.parts.views import View
-from zeoarray.ingest.reader import Options, Reader
+from zeoarray.ingest.reader import ANGLES, Options, Reader, only
 
 NAME = "pencil"
 DEFINITIONS = ("NXxrd", "NXstxm")
@@ -184,6 +184,7 @@ def _sinogram(
     motions: Mapping[str, Motion],
     points: int,
 ) -> xr.Dataset:
+    only(finder.options, ANGLES | {"dataset"}, "a sinogram", path=finder.path)
     grid = array.shape[:points]
     along = {d: _along_one_axis(finder, m, grid, d) for d, m in motions.items()}
     coords: dict[str, Any] = {
@@ -282,5 +283,6 @@ READER = Reader(
     looks_for="an NXxrd or NXstxm entry with data/theta and data/x (I18 pencil beam)",
     recognise=recognise,
     read=read,
+    takes=raster.TAKES,
 )
 READERS = (READER,)

@@ -119,5 +119,6 @@ READERS = (
         looks_for="powder patterns as text: Rigaku .asc (*BEGIN ... *END), .ras, .xy, .xye",
         recognise=recognise,
         read=read,
+        takes=frozenset({"dataset", "crop"}),
     ),
 )

@@ -12,7 +12,7 @@ import pydantic
 import xarray as xr
 
 from zeoarray import units
-from zeoarray.errors import MissingMetadataError, SourceError
+from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
 
 Array = np.ndarray[Any, Any]
 
@@ -117,6 +117,48 @@ _EXAMPLES = {"pixel_size": "2.6 um", "beam_size": "25 um", "energy": "19 keV",
              "wavelength": "1.5406 angstrom", "distance": "0.3 m"}  # fmt: skip
 
 
+FACTS = frozenset({
+    "pixel_size", "beam_size", "energy", "wavelength", "distance", "exposure",
+    "rotation_sense", "u_sense", "z_sense", "link_root", "partial",
+})  # fmt: skip
+"""Options that state facts about a scan: they may be given whatever its format."""
+ANGLES = frozenset({"angles", "angle_lines"})
+GEOMETRY = frozenset({"poni", "mask", "orientation"})
+"""Options that every scan with diffraction frames takes."""
+
+
+def only(options: Options, takes: frozenset[str], who: str, *, path: Path) -> None:
+    """Raise where an option was given that would be ignored.
+
+    Parameters
+    ----------
+    options
+        What the user gave, in whatever way. An option given its default asks for nothing.
+    takes
+        The options that mean something here, besides `FACTS`.
+    who
+        Who takes them, for the message: ``the reader 'nxtomo'``, ``projections``.
+    path
+        The scan, for the message.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the option, who does not take it, and what is taken.
+    """
+    default = Options()
+    given = {n for n in options.model_fields_set if getattr(options, n) != getattr(default, n)}
+    odd = sorted(given - takes - FACTS)
+    if odd:
+        taken, general = (", ".join(sorted(names)) or "nothing" for names in (takes, FACTS))
+        raise ArgumentError(
+            f"{path}: the option {odd[0]!r} means nothing to {who}",
+            got=", ".join(f"{name}={getattr(options, name)!s}" for name in odd),
+            expected=f"{taken}; and for any scan {general}",
+            do="leave it out, here and in the sidecar",
+        )
+
+
 @dataclass(frozen=True)
 class Reader:
     """One file format: how to know it, and how to turn it into a labelled dataset."""
@@ -129,6 +171,8 @@ class Reader:
     """True where the file is of this format. Cheap: reads metadata only."""
     read: Callable[[Path, Options], xr.Dataset]
     """The dataset, lazy, in the dims, units and names of `zeoarray.schema`."""
+    takes: frozenset[str]
+    """The options that mean something to it, besides `FACTS`: others are refused."""
 
 
 def position(

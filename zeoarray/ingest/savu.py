@@ -246,8 +246,6 @@ def volume_of_images(
             expected="uint8 or uint16",
             do="leave out --range if these are not scaled slices",
         )
-    if options.ignore:
-        raise ArgumentError(f"{path}: slices of a volume cannot be left out", do="crop z instead")
     top = int(np.iinfo(stack.dtype).max)
     notes += [
         f"0 to {top} are {least:g} to {greatest:g} per pixel; Savu rounds down, by up to "
@@ -333,7 +331,7 @@ def _corrected(file: h5py.File, path: Path, output: _Output, options: Options) -
     if pixel is not None:
         coords["resolution"] = scalar(pixel, "um")
     lazy = xr.Variable(("angle", "z", "u"), indexing.LazilyIndexedArray(view))
-    ds = xr.Dataset({name: lazy}, coords)
+    ds = labels.cropped(xr.Dataset({name: lazy}, coords), options.crop, ("z", "u"))
     ds = labels.finish(ds, TRANSMISSION, reader=NAME, source=[path], notes=notes)
     if pixel is None:
         for dim in ("z", "u"):
@@ -347,5 +345,6 @@ READERS = (
         looks_for="N-Plugin-dataset/data or entry/final_result_*/data, as Savu writes them",
         recognise=recognise,
         read=read,
+        takes=frozenset({"dataset", "crop"}),
     ),
 )

@@ -27,7 +27,7 @@ from zeoarray.ingest import (
     stack,
 )
 from zeoarray.ingest.parts import hdf5
-from zeoarray.ingest.reader import Options, Reader
+from zeoarray.ingest.reader import Options, Reader, only
 
 READERS: tuple[Reader, ...] = (
     *diad.READERS,
@@ -82,6 +82,8 @@ def open_scan(
     SourceError
         For a file that is not what it should be; `FormatError` where no reader knows it,
         `MissingMetadataError` where a needed quantity is stated nowhere.
+    ArgumentError
+        For an option that cannot be right, or means nothing for such a scan.
 
     Examples
     --------
@@ -118,6 +120,7 @@ def _opener(path: Path, options: Options, reader: str | None) -> concat.Opener:
 
 def _open_one(path: Path, options: Options, reader: str | None) -> xr.Dataset:
     chosen = find_reader(path, options, reader)
+    only(options, chosen.takes, f"the reader {chosen.name!r}", path=path)
     ds = chosen.read(path, options).assign_attrs(reader=chosen.name)
     if {"det_y", "det_x"} <= set(ds.dims):
         ds = geometry.attach(ds, options)
@@ -131,8 +134,16 @@ def find_reader(path: Path, options: Options, name: str | None = None) -> Reader
     ------
     FormatError
         Saying what every reader looked for, and the nearest candidates in the file.
+    ArgumentError
+        Where a mapping and another reader are asked for.
     """
     if options.mapping is not None:
+        if name not in (None, mapping.NAME):
+            raise ArgumentError(
+                f"{path}: a mapping is read by the reader {mapping.NAME!r}",
+                got=f"the reader {name!r} and the mapping {options.mapping}",
+                do="leave one of them out",
+            )
         return mapping.READER
     exists(path)
     if name is not None:

@@ -23,9 +23,13 @@ from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, un
 from zeoarray.ingest import savu
 from zeoarray.ingest.parts import images, labels
 from zeoarray.ingest.parts.angles import angles_of
-from zeoarray.ingest.reader import Options, Reader, position, scalar
+from zeoarray.ingest.reader import ANGLES, GEOMETRY, Options, Reader, only, position, scalar
 
 NAME = "images"
+PROJECTIONS = ANGLES | {"flats", "darks", "ignore", "crop"}
+FRAMES = ANGLES | GEOMETRY | {"ignore"}
+VOLUME = frozenset({"range", "crop"})
+"""Options that mean something to each kind of images."""
 
 
 def recognise(path: Path) -> bool:
@@ -77,9 +81,12 @@ def read_files(files: Sequence[Path], options: Options, *, path: Path | None = N
         shown = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
         notes.append(f"the numbered sequence lacks {len(missing)} frames: {shown}")
     if options.range is not None:
+        only(options, VOLUME, "slices of a volume (a range was given)", path=where)
         return savu.volume_of_images(stack, options, path=where, notes=notes)
     if _diffracted(files[0], options):
+        only(options, FRAMES, "diffraction frames of images", path=where)
         return _frames(stack, options, where, numbered, notes)
+    only(options, PROJECTIONS, "projections of images", path=where)
     return _projections(stack, options, where, numbered, notes)
 
 
@@ -166,13 +173,6 @@ def _frames(
     numbered: Sequence[int] | None,
     notes: list[str],
 ) -> xr.Dataset:
-    if options.crop:
-        raise ArgumentError(
-            f"{path}: diffraction frames are not cropped",
-            got=f"crop {options.crop}",
-            expected="whole frames, since the geometry is that of the whole detector",
-            do="mask the pixels that are not wanted: --mask FILE",
-        )
     keep = labels.kept(options.ignore, len(stack.frames), path=path)
     angle = np.zeros(len(stack.frames))
     if options.angles is not None or len(stack.frames) > 1:
@@ -216,5 +216,6 @@ READERS = (
         looks_for="image files ending in " + ", ".join(images.SUFFIXES) + ", by name or pattern",
         recognise=recognise,
         read=read,
+        takes=PROJECTIONS | FRAMES | VOLUME,
     ),
 )

@@ -14,6 +14,8 @@ from zeoarray.ingest.reader import Options
 
 Array = np.ndarray[Any, Any]
 
+GIVEN = "the option 'angles'"
+
 
 def read_angles(path: Path, lines: tuple[int, int] | None = None) -> Array:
     """Read angles [deg] from a text file.
@@ -69,6 +71,25 @@ def read_angles(path: Path, lines: tuple[int, int] | None = None) -> Array:
     return np.array(found)
 
 
+def given(options: Options) -> tuple[Array, str] | None:
+    """Return the angles [deg] that the user gives, and where they are from; None without.
+
+    Raises
+    ------
+    ArgumentError
+        For lines of an angle file, where none was given.
+    """
+    if isinstance(options.angles, Path):
+        return read_angles(options.angles, options.angle_lines), str(options.angles)
+    if options.angle_lines is not None:
+        raise ArgumentError(
+            "angle_lines chooses lines of an angle file, and none was given",
+            got=f"angle_lines {options.angle_lines}",
+            do="--angles FILE",
+        )
+    return None if options.angles is None else (np.array(options.angles, float), GIVEN)
+
+
 def angles_of(
     options: Options,
     frames: int,
@@ -100,7 +121,8 @@ def angles_of(
     SourceError
         Where there are not as many angles as frames.
     """
-    if options.angles is None:
+    stated = given(options)
+    if stated is None:
         if not options.partial:
             raise MissingMetadataError(
                 f"{path}: the angles are needed and nowhere stated",
@@ -109,12 +131,9 @@ def angles_of(
             )
         notes.append("no angles were given: 'angle' counts the frames")
         return np.arange(frames, dtype=float)
-    if isinstance(options.angles, Path):
-        found, given = read_angles(options.angles, options.angle_lines), str(options.angles)
-    else:
-        found, given = np.array(options.angles, float), "the option 'angles'"
+    found, where = stated
     if not np.isfinite(found).all():
-        raise ArgumentError(f"{given} holds a value that is no number", expected="degrees")
+        raise ArgumentError(f"{where} holds a value that is no number", expected="degrees")
     if len(found) == frames:
         return found
     if numbered is not None and len(numbered) == frames:
@@ -125,7 +144,7 @@ def angles_of(
             return np.asarray(found[places])
     raise SourceError(
         f"{path}: the number of angles is not that of the frames",
-        got=f"{len(found)} angles in {given}, {frames} frames",
+        got=f"{len(found)} angles in {where}, {frames} frames",
         expected="one angle for each frame",
         do=f"--angle-lines FIRST:PAST to choose {frames} lines, counted from 0",
     )

@@ -13,7 +13,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from zeoarray import schema, units
-from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, UnitError
+from zeoarray.errors import MissingMetadataError, SourceError, UnitError
 from zeoarray.ingest.parts import hdf5, labels
 from zeoarray.ingest.parts.angles import angles_of
 from zeoarray.ingest.parts.arrays import MissingArray, flattened
@@ -119,7 +119,9 @@ class _Reading:
                 f"{self.path}: {name} is in {stated!r}", expected=f"a unit such as {unit!r}"
             ) from error
 
-    def finished(self, ds: xr.Dataset, like: schema.Schema, crops: Sequence[str]) -> xr.Dataset:
+    def finished(
+        self, ds: xr.Dataset, like: schema.Schema, crops: Sequence[str] = ()
+    ) -> xr.Dataset:
         ds = labels.cropped(ds, self.options.crop, crops)
         return labels.finish(ds, like, reader="mapping", source=[self.path], notes=self.notes)
 
@@ -221,6 +223,8 @@ class _Reading:
         )
         counts = xr.Variable(("frame", "det_y", "det_x"), indexing.LazilyIndexedArray(listed))
         coords: dict[str, Any] = {**self.beam(), **labels.senses(self.options)}
+        if self.options.orientation is not None:
+            coords["orientation"] = scalar(self.options.orientation, "1")
         variables: dict[str, Any] = {"counts": counts}
         for name in ("angle", "u", "z"):
             where = getattr(self.layout, name)
@@ -242,7 +246,7 @@ class _Reading:
                 coords[name] = ("frame", values)
         ds = xr.Dataset(variables, coords)
         ds = ds.isel(frame=labels.kept(self.options.ignore, ds.sizes["frame"], path=self.path))
-        return self.finished(ds, schema.SCAN_XRDCT, ())
+        return self.finished(ds, schema.SCAN_XRDCT)
 
     def _spread(self, name: str, values: Array, lead: Mapping[str, int], frames: int) -> Array:
         """One value for each frame: of one for all, of one for each, or of one along a dim."""
@@ -287,8 +291,6 @@ class _Reading:
             coords[dim] = (dim, self._along(dim, sizes[dim]))
         if not powder:
             coords |= labels.senses(self.options)
-        if self.options.ignore:
-            raise ArgumentError(f"{self.path}: there are no frames to ignore in {self.layout.kind}")
         like = schema.POWDER if powder else schema.SINOGRAM
         return self.finished(xr.Dataset(variables, coords), like, to)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
-from zeoarray.ingest.parts.angles import read_angles
+from zeoarray.errors import MissingMetadataError, SourceError
+from zeoarray.ingest.parts.angles import given
 from zeoarray.ingest.parts.arrays import Array
 from zeoarray.ingest.parts.finder import Finder, Places
 
@@ -49,7 +49,9 @@ def angles(finder: Finder, places: Places, keys: Array, kept: Array) -> xr.Varia
             got=f"image_key: {counted}; {projections.size} of the projections are ignored",
             expected="frames of image_key 0",
         )
-    values, where = _given(finder) or _stated(finder, places, keys.size)
+    if isinstance(finder.options.angles, Path):
+        finder.use(finder.options.angles)
+    values, where = given(finder.options) or _stated(finder, places, keys.size)
     chosen = match(
         values,
         frames=keys.size,
@@ -62,20 +64,6 @@ def angles(finder: Finder, places: Places, keys: Array, kept: Array) -> xr.Varia
     if not (np.all(steps >= 0) or np.all(steps <= 0)):
         finder.note("the angles are not in order; projections stay in the order of the file")
     return xr.Variable(("angle",), chosen, {"from": where})
-
-
-def _given(finder: Finder) -> tuple[Array, str] | None:
-    given, lines = finder.options.angles, finder.options.angle_lines
-    if isinstance(given, Path):
-        finder.use(given)
-        return read_angles(given, lines), str(given)
-    if lines is not None:
-        raise ArgumentError(
-            "angle_lines chooses lines of an angle file, and none was given",
-            got=f"angle_lines {lines}",
-            do="--angles FILE",
-        )
-    return None if given is None else (np.asarray(given, dtype=float), "the option 'angles'")
 
 
 def _stated(finder: Finder, places: Places, frames: int) -> tuple[Array, str]:

@@ -11,14 +11,16 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema
-from zeoarray.errors import ArgumentError, SourceError
+from zeoarray.errors import SourceError
 from zeoarray.ingest.parts import hdf5, labels, tomo
-from zeoarray.ingest.parts.angles import read_angles
+from zeoarray.ingest.parts.angles import given
 from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, flattened, variable
 from zeoarray.ingest.parts.finder import Finder
-from zeoarray.ingest.reader import scalar
+from zeoarray.ingest.reader import ANGLES, GEOMETRY, scalar
 
 POSITIONS = ("angle", "u", "z")
+TAKES = ANGLES | GEOMETRY | {"dataset", "ignore"}
+"""Options that mean something to diffraction frames in an HDF5 file."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,10 @@ def _likely_axes(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[int, ..
 
 def given_angles(finder: Finder) -> Motion | None:
     """Angles [deg] that the user gives in place of the file's; None where there are none."""
-    given = finder.options.angles
-    if given is None:
-        return None
-    if isinstance(given, Path):
-        finder.use(given)
-        return Motion(str(given), read_angles(given, finder.options.angle_lines))
-    return Motion("the option 'angles'", np.asarray(given, dtype=float))
+    found = given(finder.options)
+    if isinstance(finder.options.angles, Path):
+        finder.use(finder.options.angles)
+    return None if found is None else Motion(found[1], found[0])
 
 
 def frames(
@@ -223,13 +222,6 @@ def frames(
 
 
 def _check(finder: Finder, array: HDF5Array | MissingArray) -> None:
-    if finder.options.crop:
-        raise ArgumentError(
-            f"{finder.path}: diffraction frames are not cropped",
-            got=f"crop {finder.options.crop}",
-            expected="whole frames, since the geometry is that of the whole detector",
-            do="mask the pixels that are not wanted: --mask FILE",
-        )
     if isinstance(array, MissingArray):
         return
     if len(array.shape) < 3:

@@ -19,7 +19,7 @@ from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, variabl
 from zeoarray.ingest.parts.finder import Finder, Places
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.parts.projections import PROJECTION, angles
-from zeoarray.ingest.reader import position, scalar
+from zeoarray.ingest.reader import ANGLES, position, scalar
 from zeoarray.kernels.references import sets_of
 
 FLAT, DARK, INVALID, ALIGNMENT = 1, 2, 3, -1
@@ -30,6 +30,8 @@ DIMS = {
     "flat": ("flat_frame", "z", "u"),
     "dark": ("dark_frame", "z", "u"),
 }
+TAKES = ANGLES | {"dataset", "flats", "darks", "ignore", "crop"}
+"""Options that mean something to a tomography in an HDF5 file."""
 TIMES = {"counts": "time", "flat": "flat_time", "dark": "dark_time"}
 
 

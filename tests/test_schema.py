@@ -120,7 +120,7 @@ def test_describe_writes_units_and_leaves_the_input(scan: xr.Dataset) -> None:
     scan["angle"].attrs.clear()
     out = schema.describe(scan, schema.SCAN_XCT)
     check(out)
-    assert out["angle"].attrs == {"long_name": schema.ANGLE.doc, "units": "deg"}
+    assert out["angle"].attrs == {"long_name": "rotation angle", "units": "deg"}
     assert scan["angle"].attrs == {}
 
 

@@ -27,15 +27,21 @@ class Var:
     """A key of `KINDS`."""
     units: str | None
     doc: str
+    label: str = ""
+    """What a plot writes beside an axis; the doc, where that is short enough."""
 
 
 # --- dims -------------------------------------------------------------------------------------
-ANGLE = Var("angle", ("angle",), "float", "deg", "rotation about the tomographic axis")
-U = Var("u", ("u",), "float", "um", "lateral position: detector column (XCT), beam or stage")
-Z = Var("z", ("z",), "float", "um", "height: detector row (XCT), stage height (XRD-CT)")
-Y = Var("y", ("y",), "float", "um", "in-plane position, origin on the rotation axis")
-X = Var("x", ("x",), "float", "um", "in-plane position, origin on the rotation axis")
-Q = Var("q", ("q",), "float", "1/angstrom", "scattering vector length, 4 pi sin(theta) / lambda")
+ANGLE = Var("angle", ("angle",), "float", "deg", "rotation about the tomographic axis",
+            "rotation angle")  # fmt: skip
+U = Var("u", ("u",), "float", "um", "lateral position: detector column (XCT), beam or stage",
+        "u, lateral position")  # fmt: skip
+Z = Var("z", ("z",), "float", "um", "height: detector row (XCT), stage height (XRD-CT)",
+        "z, height")  # fmt: skip
+Y = Var("y", ("y",), "float", "um", "in-plane position, origin on the rotation axis", "y")
+X = Var("x", ("x",), "float", "um", "in-plane position, origin on the rotation axis", "x")
+Q = Var("q", ("q",), "float", "1/angstrom", "scattering vector length, 4 pi sin(theta) / lambda",
+        "q")  # fmt: skip
 CHI = Var("chi", ("chi",), "float", "deg", "detector azimuth")
 PHASE = Var("phase", ("phase",), "text", None, "crystalline phase")
 
@@ -285,8 +291,8 @@ def _attrs(attrs: Mapping[object, object]) -> dict[object, object]:
 
 
 def attrs_of(var: Var) -> dict[str, str]:
-    """Return the attributes of a variable: its description, and its units where it has any."""
-    return {"long_name": var.doc} | ({"units": var.units} if var.units else {})
+    """Return the attributes of a variable: its label, and its units where it has any."""
+    return {"long_name": var.label or var.doc} | ({"units": var.units} if var.units else {})
 
 
 def describe(ds: xr.Dataset, schema: Schema) -> xr.Dataset:

@@ -24,7 +24,8 @@ WHOLE: dict[str, dict[str, object]] = {
     "i18_pencil_beam/stxm_single_sino.nxs": {"beam_size": "5 um"},
     "i18_pencil_beam/xrd_test.nxs": {"beam_size": "5 um"},
     "dawn/i22-363061_processed.nxs": {"beam_size": "100 um"},
-    "dawn/dioptas_lambda_proc.nxs": {"beam_size": "100 um", "wavelength": "0.3 angstrom"},
+    "dawn/dioptas_lambda_proc.nxs": {"beam_size": "100 um", "wavelength": "0.3 angstrom",
+                                      "angles": tuple(range(50))},
     "ceo2_pilatus/CeO2.cbf": {"beam_size": "100 um", "poni": "ceo2_pilatus/CeO2.poni",
                               "mask": "ceo2_pilatus/mask.edf"},
     "powder/2Theta.asc": {},
@@ -36,7 +37,7 @@ DANGLING = ("i13_xct/24888.nxs", "i13_xct/24737_processed.nxs")
 
 def options_of(real: Path, given: dict[str, object]) -> dict[str, object]:
     files = ("angles", "flats", "darks", "poni", "mask")
-    return {k: str(real / str(v)) if k in files else v for k, v in given.items()}
+    return {k: str(real / v) if k in files and isinstance(v, str) else v for k, v in given.items()}
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -1,0 +1,98 @@
+"""The pictures of the documentation, from a twin's files.
+
+``zeoarray twin twin-small --preset small --seed 1`` and ``python docs/pictures.py twin-small``
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+import zeoarray
+from zeoarray import xct
+
+OUT = Path(__file__).parent / "images"
+
+
+def main(files: Path) -> None:
+    OUT.mkdir(exist_ok=True)
+    truth = zeoarray.open(files / "truth.zarr")["joint/truth"].to_dataset()
+    save(slices(truth), "twin_slices")
+    save(tomogram(files), "twin_tomogram")
+    save(diffraction(files), "twin_diffraction")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    figure.savefig(OUT / f"{name}.png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+
+
+def show(axes: plt.Axes, data: xr.DataArray, title: str, **style: object) -> None:
+    """An image with physical axes and equal scales."""
+    data.plot.imshow(ax=axes, **style)
+    axes.set(title=title, aspect="equal")
+
+
+def slices(truth: xr.Dataset) -> plt.Figure:
+    """True attenuation and phases of three heights."""
+    chosen = (np.array([0.3, 0.5, 0.7]) * (truth.sizes["z"] - 1)).astype(int)
+    heights = truth["z"].values[chosen]
+    figure, grid = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    for column, z in enumerate(heights):
+        at = truth.sel(z=z)
+        show(
+            grid[0, column], at["attenuation"], f"attenuation, z = {z:.0f} um", cmap="gray", vmin=0
+        )
+        colours = xr.concat(
+            [at["weight"].sel(phase=p) for p in ("zinc", "sodium", "glass")], dim="colour"
+        ).transpose("y", "x", "colour")
+        show(grid[1, column], colours.clip(0, 1), "zinc red, sodium green, glass blue")
+    return figure
+
+
+def tomogram(files: Path) -> plt.Figure:
+    """A projection and a sinogram, raw and normalized."""
+    scan = zeoarray.open_scan(files / "169068.nxs", sidecar=files / "169068.yaml")
+    transmission = xct.normalize(scan)["transmission"]
+    figure, grid = plt.subplots(2, 2, figsize=(13, 7), layout="constrained")
+    middle = scan.sizes["z"] // 2
+    scan["counts"][0].plot.imshow(ax=grid[0, 0], cmap="gray")
+    transmission[0].plot.imshow(ax=grid[0, 1], cmap="gray")
+    scan["counts"][:, middle].plot.imshow(ax=grid[1, 0], cmap="gray")
+    transmission[:, middle].plot.imshow(ax=grid[1, 1], cmap="gray")
+    for axes, title in zip(
+        grid.flat,
+        ("a raw projection", "its transmission", "a raw sinogram", "its transmission"),
+        strict=True,
+    ):
+        axes.set_title(title)
+    return figure
+
+
+def diffraction(files: Path) -> plt.Figure:
+    """A frame, a reduced pattern, and a sinogram of a zinc and a sodium line."""
+    raw = files / "k11-43323.nxs"
+    frames = zeoarray.open_scan(raw, {"beam_size": 25.0})
+    reduced = zeoarray.open_scan(files / f"{raw.stem}_processed.nxs", {"beam_size": 25.0})
+    figure, grid = plt.subplots(1, 3, figsize=(16, 4.5), layout="constrained")
+    counts = frames["counts"][frames.sizes["frame"] // 2].astype(float)
+    np.log1p(counts.where(counts >= 0)).plot.imshow(ax=grid[0], cmap="magma")
+    grid[0].set(title="a frame, log(1 + counts)", aspect="equal")
+    pattern = reduced["intensity"].mean(["z", "angle", "u"])
+    pattern.sel(q=slice(1.0, 3.0)).plot(ax=grid[1])
+    grid[1].set_title("mean pattern")
+    line = reduced["intensity"].isel(z=0).sel(q=slice(1.63, 1.68)).sum("q")
+    line.plot.imshow(ax=grid[2], cmap="gray")
+    grid[2].set_title("sinogram of 533, both phases")
+    return figure
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

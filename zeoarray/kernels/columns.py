@@ -91,7 +91,8 @@ def _take(values: Any, index: Any, order: Any) -> None:
     columns, rows = values.shape
     row = np.empty(rows, values.dtype)
     for j in range(columns):
-        row[:] = values[j]
+        for k in range(rows):
+            row[k] = values[j, k]
         for k in range(rows):
             values[j, k] = row[index[j, k]]
             order[j, k] = index[j, k]
@@ -243,7 +244,8 @@ def _running_median(values: Any, source: Any, size: int, out: Any) -> None:
             leave = values[source[u - 1], first:last] if u > 0 else nothing
             _replace(window, size, leave, come)
             if u >= 0:
-                out[u, first:last] = window[middle : middle + LANES]
+                for k in range(LANES):
+                    out[u, first + k] = window[middle + k]
 
 
 def _replace_in_llvm(typing: Any, window: Any, size: Any, leave: Any, come: Any) -> Any:

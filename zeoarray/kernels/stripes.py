@@ -147,12 +147,13 @@ def interpolate_dead(work: Any, snr: float, size: int) -> None:
         return
     bad = _with_neighbours(find(level / around, snr))
     bad[:2] = bad[-2:] = False
-    missing, good = np.flatnonzero(bad), np.flatnonzero(~bad)
-    if not 0 < missing.size < bad.size // 3:
+    gaps, good = np.flatnonzero(bad), np.flatnonzero(~bad)
+    if not 0 < gaps.size < bad.size // 3:
         return
-    after = np.searchsorted(good, missing)
-    left, right = good[after - 1], good[after]
-    weight = xp_of(work).asarray((missing - left) / (right - left))
+    after = np.searchsorted(good, gaps)
+    before, behind = good[after - 1], good[after]
+    places = (gaps, before, behind, (gaps - before) / (behind - before))
+    missing, left, right, weight = (xp_of(work).asarray(a) for a in places)
     for (part,) in pieces(work):
         rows = work[part]
         rows[:, missing] = rows[:, left] * (1 - weight) + rows[:, right] * weight

@@ -145,7 +145,8 @@ def _provenance(ds: xr.Dataset) -> Iterator[str]:
         told = ", ".join(f"{k}={v}" for k, v in step["parameters"].items())
         yield f"  step     {step['step']} v{step['version']} ({told})"
     for name, told in ds.attrs.get("references", {}).items():
-        yield f"  refers   {name}: {told['file']}::{told['dataset']} {tuple(told['shape'])}"
+        for part in told["parts"]:
+            yield f"  refers   {name}: {part['file']}::{part['dataset']}"
     for note in ds.attrs.get("notes", []):
         yield f"  note     {note}"
     versions = ds.attrs.get("versions", {})

@@ -20,13 +20,13 @@ from xarray.core import indexing
 
 from zeoarray import lazy, store
 from zeoarray.errors import LinkError, SourceError, ZeoError
-from zeoarray.ingest import scan
+from zeoarray.ingest import concat, scan
 from zeoarray.ingest.parts import hdf5
 
 Progress = Callable[[int, int], None]
 Array = np.ndarray[Any, Any]
 
-FIELDS = ("offset", "nbytes", "filter_mask", "checksum")
+FIELDS = ("part", "offset", "nbytes", "filter_mask", "checksum")
 PIECE = 1 << 24
 """A contiguous dataset has no chunks; it is mapped in pieces of about this many bytes."""
 
@@ -34,15 +34,15 @@ PIECE = 1 << 24
 def chunk_map(ds: xr.Dataset, *, progress: Progress | None = None) -> xr.Dataset:
     """Return `ds` with its large HDF5 variables replaced by the map of their chunks.
 
-    For each replaced variable ``counts``: ``counts_offset``, ``counts_nbytes``,
+    A replaced variable ``counts`` becomes ``counts_part``, ``counts_offset``, ``counts_nbytes``,
     ``counts_filter_mask`` and ``counts_checksum`` (xxh3-64 of the bytes as stored), along
-    ``counts_chunk``, in the order of the file; and the file and dataset in
-    ``attrs["references"]``.
+    ``counts_chunk``, in the order of the file. ``attrs["references"]`` tells the files and
+    datasets that ``counts_part`` counts.
 
     Raises
     ------
     SourceError
-        Where nothing of the dataset lies in an HDF5 file.
+        Where nothing of the dataset lies in HDF5 files.
     """
     arrays = {str(n): found for n, v in ds.data_vars.items() if (found := _behind(v.variable))}
     if not arrays:
@@ -50,42 +50,54 @@ def chunk_map(ds: xr.Dataset, *, progress: Progress | None = None) -> xr.Dataset
             f"{', '.join(ds.attrs.get('source', []))}: only data in HDF5 files can be referenced",
             do="copy it: leave --reference out",
         )
-    # A scan's projections, flats and darks may be frames of one dataset: it is mapped once.
-    mapped: dict[tuple[Path, str], str] = {}
+    # A scan's projections, flats and darks may be frames of the same datasets: mapped once.
+    mapped: dict[tuple[tuple[Path, str], ...], str] = {}
     out = ds.drop_vars(arrays)
     references: dict[str, Any] = {}
-    distinct = {(a.path, a.dataset): a for a in arrays.values()}.values()
-    total = sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in distinct)
-    done = 0
-    for name, array in arrays.items():
-        address = (array.path, array.dataset)
-        if address not in mapped:
-            mapped[address] = name
-            rows = []
-            for row in _chunks(array):
-                rows.append(row)
-                done += row[1]
-                if progress is not None:
-                    progress(min(done, total), total)
-            columns = np.array(rows, dtype="u8").reshape(-1, 4)
+    tell = _Told(arrays, progress)
+    for name, parts in arrays.items():
+        addresses = tuple((a.path, a.dataset) for a in parts)
+        if addresses not in mapped:
+            mapped[addresses] = name
+            rows = [(k, *row) for k, part in enumerate(parts) for row in tell.each(_chunks(part))]
+            columns = np.array(rows, dtype="u8").reshape(-1, len(FIELDS))
             for field, column in zip(FIELDS, columns.T, strict=True):
                 out[f"{name}_{field}"] = (f"{name}_chunk", np.ascontiguousarray(column))
         references[name] = {
-            "file": str(array.path),
-            "dataset": array.dataset,
-            "map": mapped[address],
+            "parts": [{"file": str(path), "dataset": dataset} for path, dataset in addresses],
+            "map": mapped[addresses],
             "dims": list(map(str, ds[name].dims)),
             "shape": list(ds[name].shape),
-            "dtype": array.dtype.str,
+            "dtype": ds[name].dtype.str,
         }
     return out.assign_attrs(references=references)
 
 
-def _behind(variable: xr.Variable) -> hdf5.HDF5Array | None:
+class _Told:
+    """Tells how many of the bytes to be mapped are done."""
+
+    def __init__(self, arrays: dict[str, list[hdf5.HDF5Array]], progress: Progress | None) -> None:
+        distinct = {(a.path, a.dataset): a for parts in arrays.values() for a in parts}.values()
+        self.total = sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in distinct)
+        self.done, self.progress = 0, progress
+
+    def each(self, rows: Iterator[tuple[int, int, int, int]]) -> Iterator[tuple[int, ...]]:
+        for row in rows:
+            self.done += row[1]
+            if self.progress is not None:
+                self.progress(min(self.done, self.total), self.total)
+            yield row
+
+
+def _behind(variable: xr.Variable) -> list[hdf5.HDF5Array]:
+    """The HDF5 datasets that a lazy variable reads from; none where it reads from elsewhere."""
     data: Any = variable._data
-    while data is not None and not isinstance(data, hdf5.HDF5Array):
+    while data is not None and not isinstance(data, (hdf5.HDF5Array, concat.JoinedArray)):
         data = getattr(data, "array", None)
-    return data
+    if isinstance(data, concat.JoinedArray):
+        found = [_behind(part) for part in data.parts]
+        return [array for parts in found for array in parts] if all(found) else []
+    return [] if data is None else [data]
 
 
 def _chunks(array: hdf5.HDF5Array) -> Iterator[tuple[int, int, int, int]]:
@@ -220,17 +232,21 @@ def altered_chunks(ds: xr.Dataset, *, progress: Progress | None = None) -> list[
     for name, told in ds.attrs["references"].items():
         if told["map"] != name:
             continue
-        offset, nbytes, _, checksum = (ds[f"{name}_{field}"].values.tolist() for field in FIELDS)
-        done, total = 0, sum(nbytes)
-        if not Path(told["file"]).is_file():
-            altered.append(f"{told['file']}: gone")
-            continue
-        with open(told["file"], "rb") as raw:
-            for i, (start, size, known) in enumerate(zip(offset, nbytes, checksum, strict=True)):
-                raw.seek(start)
-                if xxhash.xxh3_64_intdigest(raw.read(size)) != known:
-                    altered.append(f"{told['file']}: {told['dataset']}, chunk {i} (byte {start})")
-                done += size
-                if progress is not None:
-                    progress(done, total)
+        columns = [ds[f"{name}_{field}"].values.tolist() for field in FIELDS]
+        done, total = 0, sum(columns[FIELDS.index("nbytes")])
+        for k, part in enumerate(told["parts"]):
+            if not Path(part["file"]).is_file():
+                altered.append(f"{part['file']}: gone")
+                continue
+            with open(part["file"], "rb") as raw:
+                for which, start, size, _, known in zip(*columns, strict=True):
+                    if which != k:
+                        continue
+                    raw.seek(start)
+                    if xxhash.xxh3_64_intdigest(raw.read(size)) != known:
+                        place = f"{part['dataset']}, chunk at byte {start}"
+                        altered.append(f"{part['file']}: {place}")
+                    done += size
+                    if progress is not None:
+                        progress(done, total)
     return altered

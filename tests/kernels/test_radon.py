@@ -156,6 +156,7 @@ def test_projections_that_are_missing_are_left_out() -> None:
     valid[1, 40:46] = False
     stack = np.stack([sinogram(96)] * 2)
     stack[1, 40:46] = np.nan
+    stack[1, 42] = np.inf
     weights = angular_weights(HALF, valid=valid)
     found = filtered_backprojection(stack, HALF, center=47.5, weights=weights)
     subset = filtered_backprojection(stack[1, valid[1]], HALF[valid[1]], center=47.5)

@@ -126,10 +126,10 @@ def gather(
     for lines in runs(angles, length, xp):
         packed = xp.zeros((lines.stop - lines.start, length), np.complex64)
         for i, part in enumerate(slices):
-            values = part[lines].astype(np.float32, copy=False) * factors[i][lines]
-            broken = scales[i][1][lines]
+            values, broken = part[lines].astype(np.float32, copy=False), scales[i][1][lines]
             if broken.any():
-                values[xp.asarray(broken)] = 0
+                values = xp.where(xp.asarray(broken)[:, None], np.float32(0), values)
+            values = values * factors[i][lines]
             place(packed.imag if i else packed.real, values, period // 2 - whole[i])
         spectra = fft.fft(packed, overwrite_x=True)
         if response is None:

@@ -37,7 +37,8 @@ GUARD = 0.06
 """A filtered projection is cut off, and repeats, this share of its length beyond what is used."""
 
 
-def _shape(size: Size, default: int) -> tuple[int, int]:
+def image_shape(size: Size, default: int) -> tuple[int, int]:
+    """Pixels of y and x, for a `size` that is one number, both, or None for the default."""
     pair = size if isinstance(size, tuple) else (size, size)
     shape = tuple(default if n is None else n for n in pair)
     if len(shape) != 2 or min(shape) < 1:
@@ -52,10 +53,11 @@ def _fbp_period(shape: tuple[int, int], radius: float | None) -> int:
 
 def _reach(shape: tuple[int, int], radius: float | None) -> float:
     """Distance from the axis to the farthest pixel that is kept, about."""
-    return float(min(_radius(shape, radius), np.hypot(*shape) / 2))
+    return float(min(radius_of(shape, radius), np.hypot(*shape) / 2))
 
 
-def _radius(shape: tuple[int, int], radius: float | None) -> float:
+def radius_of(shape: tuple[int, int], radius: float | None) -> float:
+    """Radius of the circle that is kept: the largest in the slice where None."""
     if radius is not None and not radius > 0:
         raise ArgumentError("the circle that is kept has a radius above 0", got=f"radius={radius}")
     return min(shape) / 2 if radius is None else float(radius)
@@ -72,7 +74,8 @@ def _far(center: Array, columns: int) -> Array:
     return columns / 2 + step * np.ceil(np.maximum(aside, 0) / step)
 
 
-def _centers(center: Any, batch: tuple[int, ...], columns: int) -> Array:
+def centers_of(center: Any, batch: tuple[int, ...], columns: int) -> Array:
+    """One centre for each slice of the flattened batch, checked."""
     value = np.asarray(to_host(center), dtype=float)
     try:
         rows = np.broadcast_to(value, batch).ravel()
@@ -109,9 +112,9 @@ def _weights(weights: Any, angle: Array, batch: tuple[int, ...]) -> Array:
     return rows
 
 
-def _disc(xp: Any, shape: tuple[int, int], radius: float | None) -> Any:
+def disc(xp: Any, shape: tuple[int, int], radius: float | None) -> Any:
     """1 within `radius` of the axis, 0 beyond; None where nothing is beyond."""
-    far = _radius(shape, radius)
+    far = radius_of(shape, radius)
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
     if np.hypot(y[-1], x[-1]) <= far:
         return None
@@ -119,7 +122,7 @@ def _disc(xp: Any, shape: tuple[int, int], radius: float | None) -> Any:
 
 
 def _image_sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
-    return dict(zip("yx", _shape(parameters["size"], sizes["u"]), strict=True))
+    return dict(zip("yx", image_shape(parameters["size"], sizes["u"]), strict=True))
 
 
 def _memory(angles: int, shape: tuple[int, int], period: int, length: int) -> Memory:
@@ -130,7 +133,7 @@ def _memory(angles: int, shape: tuple[int, int], period: int, length: int) -> Me
 
 
 def _fbp_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    shape = _shape(parameters["size"], sizes["u"])
+    shape = image_shape(parameters["size"], sizes["u"])
     period = _fbp_period(shape, parameters["radius"])
     length = fast_length(period + 2.25 * sizes["u"] + 2)
     memory = _memory(sizes["angle"], shape, period, length)
@@ -200,13 +203,13 @@ def filtered_backprojection(
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
     angle = check_angles(angle_rad, sinogram.shape[-2])
-    centers, parts = _centers(center, batch, columns), _weights(weights, angle, batch)
+    centers, parts = centers_of(center, batch, columns), _weights(weights, angle, batch)
     if filter not in WINDOWS:
         raise unknown("filter", filter, WINDOWS)
-    shape = _shape(size, columns)
+    shape = image_shape(size, columns)
     period = _fbp_period(shape, radius)
     polar = polar_of(xp, angle, shape, period)
-    keep = _disc(xp, shape, radius)
+    keep = disc(xp, shape, radius)
     out = xp.empty(
         (*batch, *shape), contract_of(filtered_backprojection).output_dtype(0, sinogram.dtype)
     )
@@ -238,7 +241,7 @@ def _pair_memory(angles: int, shape: tuple[int, int], columns: int) -> Memory:
 
 
 def _backproject_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    return _pair_memory(sizes["angle"], _shape(parameters["size"], sizes["u"]), sizes["u"])
+    return _pair_memory(sizes["angle"], image_shape(parameters["size"], sizes["u"]), sizes["u"])
 
 
 @kernel(
@@ -275,7 +278,7 @@ def backproject(sinogram: Any, angle_rad: Any, *, center: Any, size: Size = None
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
     angle = check_angles(angle_rad, sinogram.shape[-2])
-    centers, shape = _centers(center, batch, columns), _shape(size, columns)
+    centers, shape = centers_of(center, batch, columns), image_shape(size, columns)
     out = xp.empty((*batch, *shape), contract_of(backproject).output_dtype(0, sinogram.dtype))
     slices, images = each(sinogram, 2), each(out, 2)
     far = _far(centers, columns)
@@ -352,7 +355,7 @@ def project(image: Any, angle_rad: Any, *, size: int | None = None, center: Any 
     batch, shape = image.shape[:-2], (int(image.shape[-2]), int(image.shape[-1]))
     angle = check_angles(angle_rad, np.size(angle_rad))
     columns = _columns(size, shape)
-    centers = _centers((columns - 1) / 2 if center is None else center, batch, columns)
+    centers = centers_of((columns - 1) / 2 if center is None else center, batch, columns)
     dtype = contract_of(project).output_dtype(0, image.dtype)
     out = xp.empty((*batch, angle.size, columns), dtype)
     slices, targets = each(image, 2), each(out, 2)

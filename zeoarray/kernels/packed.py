@@ -84,17 +84,24 @@ def fetch(part: Any, first: int, out: Any) -> None:
         out[..., fit:] = part[..., : out.shape[-1] - fit]
 
 
-def shifted(spectra: Any, shifts: Sequence[float], factor: Any) -> Any:
-    """Spectra of two packed rows, each moved by its own part of a pixel, times `factor`."""
-    xp, length = xp_of(spectra), spectra.shape[-1]
+def phases(xp: Any, length: int, shifts: Sequence[float], factor: Any) -> tuple[Any, Any]:
+    """What moves two packed rows each by its own part of a pixel, times `factor`: for `move`."""
     wave = 2j * np.pi * frequencies(length) / length
     first, last = (np.exp(wave * shift) for shift in (shifts[0], shifts[-1]))
     # Of C = A + iB, A is the part with C(-m) = conj C(m).
     common = xp.asarray((factor * (first + last) / 2).astype(np.complex64))
     if shifts[0] == shifts[-1]:
+        return common, None
+    return common, xp.asarray((factor * (first - last) / 2).astype(np.complex64))
+
+
+def move(spectra: Any, by: tuple[Any, Any]) -> Any:
+    """Apply `phases` to spectra, in place."""
+    common, apart = by
+    if apart is None:
         spectra *= common
         return spectra
-    apart = xp.asarray((factor * (first - last) / 2).astype(np.complex64))
+    xp = xp_of(spectra)
     mirrored = xp.roll(spectra[:, ::-1], 1, axis=-1).conj()
     mirrored *= apart
     spectra *= common
@@ -122,6 +129,7 @@ def gather(
         for w, (scale, broken) in zip(weights, scales, strict=True)
     ]
     angles = slices[0].shape[0]
+    by = phases(xp, length, shifts, 1 if response is None else response)
     out = xp.empty((angles, period), np.complex64)
     for lines in runs(angles, length, xp):
         packed = xp.zeros((lines.stop - lines.start, length), np.complex64)
@@ -133,9 +141,9 @@ def gather(
             place(packed.imag if i else packed.real, values, period // 2 - whole[i])
         spectra = fft.fft(packed, overwrite_x=True)
         if response is None:
-            out[lines] = shifted(spectra, shifts, 1)
+            out[lines] = move(spectra, by)
             continue
-        filtered = fft.ifft(shifted(spectra, shifts, response), overwrite_x=True)
+        filtered = fft.ifft(move(spectra, by), overwrite_x=True)
         out[lines] = fft.fft(filtered[:, :period])
     return out, [scale for scale, _ in scales]
 

@@ -22,10 +22,11 @@ from zeoarray.kernels.packed import (
     each,
     fetch,
     gather,
+    move,
     pairs,
+    phases,
     runs,
     scale_of,
-    shifted,
     unpack,
 )
 from zeoarray.kernels.polar import fast_length, fft_of, polar_bytes, polar_of
@@ -369,8 +370,9 @@ def project(image: Any, angle_rad: Any, *, size: int | None = None, center: Any 
                         dtype=np.float32, casting="unsafe")  # fmt: skip
         spectra = polar_of(xp, angle, shape, period).spectra(packed)
         shifts = [np.rint(centers[i]) - centers[i] for i in rows]
+        by = phases(xp, period, shifts, 1)
         for lines in runs(angle.size, period, xp):
-            both = fft.ifft(shifted(spectra[lines], shifts, 1), overwrite_x=True)
+            both = fft.ifft(move(spectra[lines], by), overwrite_x=True)
             for i, row in enumerate(rows):
                 first = period // 2 - int(np.rint(centers[row]))
                 fetch(both.imag if i else both.real, first, targets[row][lines])

@@ -200,7 +200,7 @@ def test_a_wrong_image_key(tmp_path: Path) -> None:
 
 
 def test_a_frame_to_ignore_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="there is no frame 4 to ignore"):
+    with pytest.raises(ArgumentError, match="frames to ignore that do not exist"):
         read(tmp_path, XCT, ignore=(4,))
 
 

@@ -490,7 +490,7 @@ def test_what_does_not_fit_is_one_clear_error(
         ({"ignore": (11,)}, "0 to 10"),
         ({"ignore": (-1,)}, "frames to ignore that do not exist"),
         ({"ignore": (5, 6, 7, 8)}, "4 of the projections are ignored"),
-        ({"crop": {"x": (0, 2)}}, "there is no dim to crop 'x'"),
+        ({"crop": {"x": (0, 2)}}, "there is no dim to crop here 'x'"),
         ({"crop": {"u": (0, 8)}}, "past-the-last <= 7"),
         ({"crop": {"z": (3, 3)}}, "leaves nothing"),
         ({"dataset": f"{ENTRY}/sample"}, "is a group, not a dataset"),

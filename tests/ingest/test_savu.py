@@ -105,7 +105,7 @@ def test_a_crop_changes_the_positions(tmp_path: Path) -> None:
     whole = VOLUME.transpose(1, 2, 0) * PER_CM
     np.testing.assert_array_equal(ds["attenuation"], whole[1:3, 0:2, 4:6])
     np.testing.assert_allclose(ds["x"], np.array([1.5, 2.5]) * PIXEL)
-    with pytest.raises(UnknownNameError, match="no dim to crop in a volume 'u'"):
+    with pytest.raises(UnknownNameError, match="no dim to crop here 'u'"):
         savu.read(tmp_path / "a.h5", Options(pixel_size=PIXEL, crop={"u": (0, 1)}))
 
 

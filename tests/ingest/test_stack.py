@@ -10,6 +10,7 @@ from typing import Any
 import fabio
 import fabio.cbfimage
 import fabio.edfimage
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -66,7 +67,7 @@ def test_projections_have_the_schema_and_the_values(tmp_path: Path) -> None:
     assert float(ds["exposure"]) == 0.1
     assert ds.attrs["reader"] == "images"
     assert len(ds.attrs["source"]) == 4
-    assert ds.attrs["notes"] == ["no dark frames were given"]
+    assert ds.attrs["notes"] == ["there are no dark frames"]
 
 
 def test_nothing_is_read_at_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,18 +376,28 @@ def test_colour_images_are_refused(tmp_path: Path) -> None:
 def test_flats_of_another_size(tmp_path: Path) -> None:
     tiffs(tmp_path, (1, 2, 3))
     tifffile.imwrite(tmp_path / "flat.tif", np.zeros((4, 4), "u2"))
-    with pytest.raises(SourceError, match="flat frames do not match the projections"):
+    with pytest.raises(SourceError, match=r"flat frames of .* are of another size"):
         stack.read(tmp_path / "raw_*.tif", options(flats=tmp_path / "flat.tif"))
+
+
+def test_flats_in_an_hdf5_file(tmp_path: Path) -> None:
+    tiffs(tmp_path, (1, 2, 3))
+    with h5py.File(tmp_path / "flat.h5", "w") as file:
+        file["a/b"] = frames(2) + 7
+    given = options(flats=f"{tmp_path}/flat.h5::a/b", crop={"u": (1, 3)})
+    ds = stack.read(tmp_path / "raw_*.tif", given)
+    np.testing.assert_array_equal(ds["flat"], frames(2)[..., 1:3] + 7)
+    assert str(tmp_path / "flat.h5") in ds.attrs["source"]
 
 
 def test_crops_and_ignored_frames_are_checked(tmp_path: Path) -> None:
     tiffs(tmp_path, (1, 2, 3))
     path = tmp_path / "raw_*.tif"
-    with pytest.raises(UnknownNameError, match="there is no dim to crop in an image stack 'x'"):
+    with pytest.raises(UnknownNameError, match="there is no dim to crop here 'x'"):
         stack.read(path, options(crop={"x": (0, 1)}))
     with pytest.raises(SourceError, match="the crop of 'z' leaves nothing"):
         stack.read(path, options(crop={"z": (0, 99)}))
-    with pytest.raises(ArgumentError, match="there is no frame 3 to ignore"):
+    with pytest.raises(ArgumentError, match="frames to ignore that do not exist"):
         stack.read(path, options(ignore=(3,)))
 
 

@@ -19,13 +19,13 @@ from xarray.core import indexing
 
 from zeoarray import schema, units
 from zeoarray.errors import SourceError, UnitError, unknown
-from zeoarray.ingest.parts import hdf5, labels
+from zeoarray.ingest.parts import hdf5, labels, setting
 from zeoarray.ingest.parts.angles import angles_of
 from zeoarray.ingest.parts.arrays import MissingArray
+from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.motors import Motor, along, placed, rotation
-from zeoarray.ingest.parts.photons import photons
 from zeoarray.ingest.parts.views import Readable, View
-from zeoarray.ingest.reader import ANGLES, Options, Reader, only, position, scalar
+from zeoarray.ingest.reader import ANGLES, Options, Reader, only, position
 
 NAME = "dawn"
 Array = np.ndarray[Any, Any]
@@ -104,7 +104,8 @@ class _Result:
     options: Options
 
     def __post_init__(self) -> None:
-        self.notes: list[str] = []
+        self.finder = Finder(self.file, self.options)
+        self.notes = self.finder.notes
         group = self.file[self.folder]
         self.attrs: dict[str, Any] = dict(group.attrs)
         stated = np.atleast_1d(self.attrs.get("axes", ()))
@@ -157,10 +158,8 @@ class _Result:
                 )
             variables["variance"] = _lazily(View(errors, layout, power=2), dims)
         ds = self._cropped(xr.Dataset(variables, coords))
-        if self.options.beam_size is not None:
-            size = scalar(self.options.beam_size, "um")
-            ds = ds.assign_coords(resolution=size, beam_size=size.copy())
-        ds = labels.finish(ds, like, reader=NAME, source=[self.path], notes=self.notes)
+        ds = ds.assign_coords(setting.spot(self.options.beam_size))
+        ds = labels.finish(ds, like, reader=NAME, source=self.finder.files, notes=self.notes)
         return ds.assign_attrs(process=_process(self.file, self.folder))
 
     def _cropped(self, ds: xr.Dataset) -> xr.Dataset:
@@ -189,7 +188,7 @@ class _Result:
                 got=f"{len(values)} values, {int((~np.isfinite(values)).sum())} of them no number",
                 expected=f"{bins} ascending numbers",
             )
-        beam = labels.beam(self.options, **photons(self.file), notes=self.notes)
+        beam = labels.beam(self.options, **setting.photons(self.finder), notes=self.notes)
         wavelength = float(beam["wavelength"].values) if beam else None
         unit = attrs.get("units", attrs.get("unit"))
         if unit is None:
@@ -230,7 +229,7 @@ class _Result:
         if turning is not None and self.options.angles is None:
             angle = along(turning, angle_axis, "deg", path=self.path, notes=self.notes)
         else:
-            angle = angles_of(self.options, self.scan[angle_axis], path=self.path, notes=self.notes)
+            angle = angles_of(self.finder, self.scan[angle_axis])
         positions: dict[str, Any] = {"angle": ("angle", angle)}
         taken = [turning.name] if turning is not None else []
         for dim, axis in (("z", z_axis), ("u", u_axis)):

@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import clock, hdf5, raster, tomo
+from zeoarray.ingest.parts import hdf5, raster, tomo
 from zeoarray.ingest.parts.finder import Finder, Places
 from zeoarray.ingest.parts.raster import Motion
-from zeoarray.ingest.reader import Options, Reader, scalar
+from zeoarray.ingest.reader import Options, Reader
 
 XCT, XRDCT = "diad-xct", "diad-xrdct"
 IMAGING, DIFFRACTION = "entry/imaging/data", "entry/diffraction/data"
@@ -254,16 +254,13 @@ def _in_pixels(finder: Finder, name: str, what: str) -> Motion | None:
 
 
 def _scalars(finder: Finder, motions: dict[str, Motion]) -> dict[str, xr.Variable]:
-    out = raster.scalars(
+    return raster.scalars(
         finder,
         energy=ENERGY,
         distance=(f"{_DETECTOR}/distance",),
+        exposure=(f"{_DETECTOR}/count_time",),
         sample_moves={dim: "gts" in motions[dim].name for dim in ("u", "z")},
     )
-    each = finder.stated("exposure", clock.exposure(finder, (f"{_DETECTOR}/count_time",)))
-    if each is not None:
-        out["exposure"] = scalar(each, "s")
-    return out
 
 
 READERS = (

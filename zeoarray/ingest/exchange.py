@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import flats, hdf5, projections, tomo
+from zeoarray.ingest.parts import flats, hdf5, labels, projections, tomo
 from zeoarray.ingest.parts.arrays import MissingArray
 from zeoarray.ingest.parts.finder import Finder, Places
 from zeoarray.ingest.parts.views import View
@@ -82,14 +82,16 @@ def read(path: Path, options: Options) -> xr.Dataset:
             raise hdf5.absent(file, name)
         tomo.check_frames(finder, array)
         frames = array.shape[0]
-        kept = tomo.not_ignored(finder, frames)
+        kept = labels.kept(finder, frames)
         angle = projections.angles(finder, PLACES, np.zeros(frames, dtype=int), kept)
         stacks = {"counts": flats.Stack(array, kept)} | _beside(finder)
         if len(stacks) > 1:
             finder.note("the format does not say when flats and darks were taken: no times")
         for other in set(stacks) - {"counts"}:
             flats.check_size(finder, other, path.name, stacks[other].array, array)
-        return tomo.assemble(finder, PLACES, stacks, angle, reader=NAME)
+        pixel_um = tomo.pixel_sizes(finder, PLACES)
+        facts = tomo.scalars(finder, PLACES)
+        return tomo.assemble(finder, stacks, angle, pixel_um=pixel_um, scalars=facts, reader=NAME)
 
 
 def _check_axes(finder: Finder, name: str) -> None:

@@ -16,8 +16,8 @@ import xarray as xr
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
-from zeoarray.ingest.parts import hdf5, masks, nxdetector
-from zeoarray.ingest.parts.photons import photons
+from zeoarray.ingest.parts import hdf5, masks, nxdetector, setting
+from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, read_poni
 from zeoarray.ingest.reader import Options, scalar
 
@@ -101,12 +101,16 @@ def read_geometry(path: Path, shape: Shape | None = None) -> Geometry:
 def _of_nexus(path: Path, group: str | None, shape: Shape | None) -> Geometry:
     with hdf5.opened(path) as file:
         placed = nxdetector.read_detector(file, path, group)
-        stated = photons(file)
+        finder = Finder(file, Options())
+        stated = setting.photons(finder)
     known = placed.shape or shape
     if known is None:
         raise SourceError(f"{path} does not state the size of the detector", do="give its frames")
     at = nxdetector.to_poni(placed, known, path=path)
-    notes = [f"the geometry was worked out from {path.name}, origin at the top of the image"]
+    notes = [
+        f"the geometry was worked out from {path.name}, origin at the top of the image",
+        *finder.notes,
+    ]
     wavelength, energy = stated["wavelength"], stated["energy"]
     if wavelength is None and energy is not None:
         wavelength = units.wavelength_of(energy)

@@ -185,7 +185,7 @@ def read(path: Path, options: Options) -> xr.Dataset:
     options = with_constants(options, layout, by)
     only(options, _TAKES[layout.kind], f"a mapping of {layout.kind!r}", path=path)
     with hdf5.opened(path) as file:
-        ds = mapped.dataset(file, path, layout, options)
+        ds = mapped.dataset(file, layout, options)
     return ds.assign_attrs(reader=NAME, source=[*ds.attrs["source"], str(by.absolute())])
 
 

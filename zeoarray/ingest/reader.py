@@ -12,7 +12,7 @@ import pydantic
 import xarray as xr
 
 from zeoarray import units
-from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
+from zeoarray.errors import ArgumentError, MissingMetadataError
 
 Array = np.ndarray[Any, Any]
 
@@ -175,30 +175,19 @@ class Reader:
     """The options that mean something to it, besides `FACTS`: others are refused."""
 
 
-def position(
-    dim: str, size: int, pixel_um: float | None, crop: tuple[int, int] | None = None
-) -> xr.Variable:
-    """Positions of detector pixels along `dim`, 0 at the middle of the uncropped detector.
+def position(dim: str, size: int, pixel_um: float | None) -> xr.Variable:
+    """Positions of pixels along `dim`, 0 at the middle of the whole detector, or volume.
 
     Parameters
     ----------
     dim
         Name of the dim.
     size
-        Pixels of the uncropped detector.
+        Pixels of the whole; 0 where that is not known.
     pixel_um
         Pixel size [um]; None gives positions in px.
-    crop
-        First and past-the-last pixel kept.
     """
-    start, stop = crop or (0, size)
-    if not 0 <= start < stop <= size:
-        raise SourceError(
-            f"the crop of {dim!r} leaves nothing, or exceeds the detector",
-            got=f"{start} to {stop}",
-            expected=f"0 <= first < past-the-last <= {size}",
-        )
-    values = (np.arange(start, stop) - (size - 1) / 2) * (1.0 if pixel_um is None else pixel_um)
+    values = (np.arange(size) - (size - 1) / 2) * (1.0 if pixel_um is None else pixel_um)
     return xr.Variable((dim,), values, {"units": "px" if pixel_um is None else "um"})
 
 

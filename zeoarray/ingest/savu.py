@@ -173,17 +173,9 @@ def _volume(
     pixel = options.need("pixel_size", path=path)
     per_cm = 1.0 if pixel is None else 1 / (pixel * _CM_PER_UM)
     view = View(array, axes, scale=scale * per_cm, offset=offset * per_cm)
-    for dim in options.crop:
-        if dim not in ("z", "y", "x"):
-            raise unknown("dim to crop in a volume", dim, ("z", "y", "x"))
     sizes = dict(zip(("z", "y", "x"), view.shape, strict=True))
     whole = xr.Variable(("z", "y", "x"), indexing.LazilyIndexedArray(view))
-    coords: dict[str, Any] = {
-        dim: position(dim, size, pixel, options.crop.get(dim))
-        if size
-        else xr.Variable((dim,), np.zeros(0))
-        for dim, size in sizes.items()
-    }
+    coords: dict[str, Any] = {dim: position(dim, size, pixel) for dim, size in sizes.items()}
     coords |= labels.beam(options, notes=notes)
     if pixel is not None:
         coords["resolution"] = scalar(pixel, "um")
@@ -191,8 +183,7 @@ def _volume(
             f"Savu's values are per pixel: divided by the pixel size of {pixel:g} um "
             f"= {pixel * _CM_PER_UM:g} cm as they are read"
         )
-    cropped = whole.isel({dim: slice(*limits) for dim, limits in options.crop.items()})
-    ds = xr.Dataset({"attenuation": cropped}, coords)
+    ds = labels.cropped(xr.Dataset({"attenuation": whole}, coords), options.crop, list(sizes))
     ds = labels.finish(ds, schema.VOLUME_XCT, reader=NAME, source=source, notes=notes)
     if pixel is None:
         ds["attenuation"].attrs["units"] = "1/px"

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from zeoarray import schema
-from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError, unknown
+from zeoarray.errors import ArgumentError, MissingMetadataError
 from zeoarray.ingest import savu
-from zeoarray.ingest.parts import images, labels
+from zeoarray.ingest.parts import images, labels, setting, tomo
 from zeoarray.ingest.parts.angles import angles_of
-from zeoarray.ingest.reader import ANGLES, GEOMETRY, Options, Reader, only, position, scalar
+from zeoarray.ingest.parts.arrays import variable
+from zeoarray.ingest.parts.finder import Account
+from zeoarray.ingest.parts.flats import Stack
+from zeoarray.ingest.reader import ANGLES, GEOMETRY, Options, Reader, only
 
 NAME = "images"
 PROJECTIONS = ANGLES | {"flats", "darks", "ignore", "crop"}
@@ -71,23 +73,23 @@ def read_files(files: Sequence[Path], options: Options, *, path: Path | None = N
     MissingMetadataError
         Naming what the images need beside them.
     """
-    where = path or files[0]
-    notes: list[str] = []
+    account = Account(path or files[0], options)
     stack = images.stack(files)
+    account.use(*stack.files)
     # Pages are counted within their file: numbers in names tell frames only where there is one.
     numbered = images.numbers(files) if len(stack.frames) == len(files) else None
     missing = images.gaps(numbered) if numbered else []
     if missing:
         shown = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
-        notes.append(f"the numbered sequence lacks {len(missing)} frames: {shown}")
+        account.note(f"the numbered sequence lacks {len(missing)} frames: {shown}")
     if options.range is not None:
-        only(options, VOLUME, "slices of a volume (a range was given)", path=where)
-        return savu.volume_of_images(stack, options, path=where, notes=notes)
+        only(options, VOLUME, "slices of a volume (a range was given)", path=account.path)
+        return savu.volume_of_images(stack, options, path=account.path, notes=account.notes)
     if _diffracted(files[0], options):
-        only(options, FRAMES, "diffraction frames of images", path=where)
-        return _frames(stack, options, where, numbered, notes)
-    only(options, PROJECTIONS, "projections of images", path=where)
-    return _projections(stack, options, where, numbered, notes)
+        only(options, FRAMES, "diffraction frames of images", path=account.path)
+        return _frames(account, stack, numbered)
+    only(options, PROJECTIONS, "projections of images", path=account.path)
+    return _projections(account, stack, numbered)
 
 
 def _diffracted(file: Path, options: Options) -> bool:
@@ -103,111 +105,56 @@ def _diffracted(file: Path, options: Options) -> bool:
     return bool(stated) or file.suffix.lower() in images.DIFFRACTION
 
 
-def _known_crops(options: Options, dims: Sequence[str]) -> None:
-    for dim in options.crop:
-        if dim not in dims:
-            raise unknown("dim to crop in an image stack", dim, dims)
-
-
 def _projections(
-    stack: images.ImageStack,
-    options: Options,
-    path: Path,
-    numbered: Sequence[int] | None,
-    notes: list[str],
+    account: Account, stack: images.ImageStack, numbered: Sequence[int] | None
 ) -> xr.Dataset:
-    _known_crops(options, ("z", "u"))
-    pixel = options.need("pixel_size", path=path)
-    angle = angles_of(options, len(stack.frames), path=path, numbered=numbered, notes=notes)
-    keep = labels.kept(options.ignore, len(stack.frames), path=path)
-    rows, columns = stack.frame_shape
-    coords = {
-        "angle": ("angle", angle[keep]),
-        "z": position("z", rows, pixel, options.crop.get("z")),
-        "u": position("u", columns, pixel, options.crop.get("u")),
-        **labels.beam(options, notes=notes),
-        **labels.senses(options),
-    }
-    if pixel is not None:
-        coords["resolution"] = scalar(pixel, "um")
-    if options.distance is not None:
-        coords["distance"] = scalar(options.distance, "m")
-    if options.exposure is not None:
-        coords["exposure"] = scalar(options.exposure, "s")
-    variables = {"counts": _cropped(stack.select(keep), "angle", options)}
-    source = stack.files
-    for name in ("flat", "dark"):
-        pattern = getattr(options, f"{name}s")
-        if pattern is None:
-            notes.append(f"no {name} frames were given")
-            continue
-        frames = images.stack(images.expand(pattern))
-        if frames.frame_shape != stack.frame_shape:
-            raise SourceError(
-                f"{pattern}: the {name} frames do not match the projections",
-                got=f"{frames.frame_shape} pixels",
-                expected=f"{stack.frame_shape} pixels",
-            )
-        variables[name] = _cropped(frames, f"{name}_frame", options)
-        source = source + frames.files
-    ds = xr.Dataset(variables, coords)
-    ds = labels.finish(ds, schema.SCAN_XCT, reader=NAME, source=source, notes=notes)
-    return ds if pixel is not None else _in_pixels(ds)
-
-
-def _in_pixels(ds: xr.Dataset) -> xr.Dataset:
-    for dim in ("z", "u"):
-        ds[dim].attrs["units"] = "px"
-    return ds
-
-
-def _cropped(stack: images.ImageStack, dim: str, options: Options) -> xr.Variable:
-    whole = xr.Variable((dim, "z", "u"), indexing.LazilyIndexedArray(stack))
-    return whole.isel({d: slice(*options.crop[d]) for d in ("z", "u") if d in options.crop})
+    options = account.options
+    pixel = options.need("pixel_size", path=account.path)
+    angle = angles_of(account, len(stack.frames), numbered=numbered)
+    keep = labels.kept(account, len(stack.frames))
+    return tomo.assemble(
+        account,
+        {"counts": Stack(stack, keep)},
+        xr.Variable(("angle",), angle[keep]),
+        pixel_um={"z": pixel, "u": pixel},
+        scalars=labels.senses(options) | setting.setting(account),
+        reader=NAME,
+    )
 
 
 def _frames(
-    stack: images.ImageStack,
-    options: Options,
-    path: Path,
-    numbered: Sequence[int] | None,
-    notes: list[str],
+    account: Account, stack: images.ImageStack, numbered: Sequence[int] | None
 ) -> xr.Dataset:
-    keep = labels.kept(options.ignore, len(stack.frames), path=path)
-    angle = np.zeros(len(stack.frames))
-    if options.angles is not None or len(stack.frames) > 1:
+    options, count = account.options, len(stack.frames)
+    keep = labels.kept(account, count)
+    angle = np.zeros(count)
+    if options.angles is not None or count > 1:
         try:
-            angle = angles_of(options, len(stack.frames), path=path, numbered=numbered, notes=notes)
+            angle = angles_of(account, count, numbered=numbered)
         except MissingMetadataError as error:
             raise MissingMetadataError(
-                f"{path}: the positions of {len(stack.frames)} diffraction frames are needed and "
+                f"{account.path}: the positions of {count} diffraction frames are needed and "
                 "nowhere stated",
                 got=error.got,
                 do="--angles angles.txt where only the angle changes; for projections give "
                 "--pixel-size",
             ) from None
-    zero = np.zeros(len(keep))
-    notes.append("images state no positions: u and z are 0")
-    if options.angles is None and len(stack.frames) == 1:
-        notes.append("images state no angle: it is 0")
+    account.note("images state no positions: u and z are 0")
+    if options.angles is None and count == 1:
+        account.note("images state no angle: it is 0")
     coords = {
         "angle": ("frame", angle[keep]),
-        "u": ("frame", zero),
-        "z": ("frame", zero.copy()),
-        **labels.beam(options, notes=notes),
+        "u": ("frame", np.zeros(keep.size)),
+        "z": ("frame", np.zeros(keep.size)),
         **labels.senses(options),
+        **setting.setting(account),
+        **setting.spot(options.beam_size),
     }
-    if options.beam_size is not None:
-        coords["resolution"] = scalar(options.beam_size, "um")
-        coords["beam_size"] = scalar(options.beam_size, "um")
-    for name, unit in (("exposure", "s"), ("distance", "m")):
-        if getattr(options, name) is not None:
-            coords[name] = scalar(getattr(options, name), unit)
-    counts = xr.Variable(
-        ("frame", "det_y", "det_x"), indexing.LazilyIndexedArray(stack.select(keep))
-    )
+    counts = variable(("frame", "det_y", "det_x"), stack)[labels.as_slice(keep)]
     ds = xr.Dataset({"counts": counts}, coords)
-    return labels.finish(ds, schema.SCAN_XRDCT, reader=NAME, source=stack.files, notes=notes)
+    return labels.finish(
+        ds, schema.SCAN_XRDCT, reader=NAME, source=account.files, notes=account.notes
+    )
 
 
 READERS = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zeoarray.errors import ArgumentError, MissingMetadataError, SourceError
-from zeoarray.ingest.reader import Options
+from zeoarray.ingest.parts.finder import Account
 
 Array = np.ndarray[Any, Any]
 
@@ -71,7 +71,7 @@ def read_angles(path: Path, lines: tuple[int, int] | None = None) -> Array:
     return np.array(found)
 
 
-def given(options: Options) -> tuple[Array, str] | None:
+def given(account: Account) -> tuple[Array, str] | None:
     """Return the angles [deg] that the user gives, and where they are from; None without.
 
     Raises
@@ -79,7 +79,9 @@ def given(options: Options) -> tuple[Array, str] | None:
     ArgumentError
         For lines of an angle file, where none was given.
     """
+    options = account.options
     if isinstance(options.angles, Path):
+        account.use(options.angles)
         return read_angles(options.angles, options.angle_lines), str(options.angles)
     if options.angle_lines is not None:
         raise ArgumentError(
@@ -90,29 +92,18 @@ def given(options: Options) -> tuple[Array, str] | None:
     return None if options.angles is None else (np.array(options.angles, float), GIVEN)
 
 
-def angles_of(
-    options: Options,
-    frames: int,
-    *,
-    path: Path,
-    numbered: Sequence[int] | None = None,
-    notes: list[str],
-) -> Array:
+def angles_of(account: Account, frames: int, *, numbered: Sequence[int] | None = None) -> Array:
     """Return one angle [deg] for each frame, from the options.
 
     Parameters
     ----------
-    options
-        ``angles`` and ``angle_lines``.
+    account
+        The user's options; takes what was assumed.
     frames
         How many frames there are.
-    path
-        What the angles are for, named in messages.
     numbered
         Numbers of the frames in their file names: where some are missing and the angles are those
         of the whole sequence, each frame takes the angle of its number.
-    notes
-        Takes what was assumed.
 
     Raises
     ------
@@ -121,15 +112,15 @@ def angles_of(
     SourceError
         Where there are not as many angles as frames.
     """
-    stated = given(options)
+    stated = given(account)
     if stated is None:
-        if not options.partial:
+        if not account.options.partial:
             raise MissingMetadataError(
-                f"{path}: the angles are needed and nowhere stated",
+                f"{account.path}: the angles are needed and nowhere stated",
                 got="no angles in the files or the options",
                 do="--angles angles.txt, one [deg] on each line (in Python: angles=[...])",
             )
-        notes.append("no angles were given: 'angle' counts the frames")
+        account.note("no angles were given: 'angle' counts the frames")
         return np.arange(frames, dtype=float)
     found, where = stated
     if not np.isfinite(found).all():
@@ -140,10 +131,10 @@ def angles_of(
         step = math.gcd(*np.diff(numbered).tolist()) if frames > 1 else 1
         places = (np.array(numbered) - numbered[0]) // max(step, 1)
         if len(found) == places[-1] + 1:
-            notes.append("each frame takes the angle of its number; the sequence has gaps")
+            account.note("each frame takes the angle of its number; the sequence has gaps")
             return np.asarray(found[places])
     raise SourceError(
-        f"{path}: the number of angles is not that of the frames",
+        f"{account.path}: the number of angles is not that of the frames",
         got=f"{len(found)} angles in {where}, {frames} frames",
         expected="one angle for each frame",
         do=f"--angle-lines FIRST:PAST to choose {frames} lines, counted from 0",

@@ -57,33 +57,50 @@ class Found:
 
 
 @dataclass
-class Finder:
-    """One open file, the user's options, and the account of what was found in it."""
+class Account:
+    """The user's options for one scan, and the account of what was found and assumed."""
 
-    file: h5py.File
+    path: Path
+    """The scan's file or pattern, for messages."""
     options: Options
     notes: list[str] = field(default_factory=list)
     """What was assumed, and what was found and not believed."""
-    files: list[Path] = field(default_factory=list)
-    """Every file that something was taken from."""
-
-    def __post_init__(self) -> None:
-        self.use(self.path)
+    _files: dict[Path, None] = field(default_factory=dict, init=False)
 
     @property
-    def path(self) -> Path:
-        """The file's path."""
-        return Path(self.file.filename)
+    def files(self) -> list[Path]:
+        """Every file that something was taken from."""
+        return list(self._files)
 
     def note(self, text: str) -> None:
         """Add `text` to the notes, once."""
         if text not in self.notes:
             self.notes.append(text)
 
-    def use(self, path: Path) -> None:
-        """Count `path` among the files that something was taken from."""
-        if path not in self.files:
-            self.files.append(path)
+    def use(self, *paths: Path) -> None:
+        """Count `paths` among the files that something was taken from."""
+        self._files |= dict.fromkeys(paths)
+
+    def stated(self, option: str, in_file: float | None) -> float | None:
+        """What the user states as `option`, else what the file does; a difference is noted."""
+        given: float | None = getattr(self.options, option)
+        if given is None:
+            return in_file
+        if in_file is not None and abs(in_file - given) > SAME * given:
+            self.note(
+                f"{option.replace('_', ' ')}: the file states {in_file:g}, {given:g} was given "
+                "and is taken"
+            )
+        return given
+
+
+class Finder(Account):
+    """One open file, and the account of what was found in it."""
+
+    def __init__(self, file: h5py.File, options: Options) -> None:
+        super().__init__(Path(file.filename), options)
+        self.file = file
+        self.use(self.path)
 
     def place(self, names: Iterable[str], *, what: str) -> tuple[str, hdf5.Place] | None:
         """The first of `names` that can be reached, else the first that dangles, else None."""
@@ -195,18 +212,6 @@ class Finder:
             else:
                 return float(np.median(series[1]))
         return None
-
-    def stated(self, option: str, in_file: float | None) -> float | None:
-        """What the user states as `option`, else what the file does; a difference is noted."""
-        given: float | None = getattr(self.options, option)
-        if given is None:
-            return in_file
-        if in_file is not None and abs(in_file - given) > SAME * given:
-            self.note(
-                f"{option.replace('_', ' ')}: the file states {in_file:g}, {given:g} was given "
-                "and is taken"
-            )
-        return given
 
     def _numbers(self, found: Found, unit: str, *, what: str, bare: str | None) -> Array | None:
         values = found.values

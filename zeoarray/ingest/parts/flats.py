@@ -13,7 +13,7 @@ import xarray as xr
 from zeoarray.errors import SourceError
 from zeoarray.ingest.parts import discover, hdf5, images
 from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
-from zeoarray.ingest.parts.finder import Finder
+from zeoarray.ingest.parts.finder import Account, Finder
 from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import Options
 
@@ -33,7 +33,7 @@ class Stack:
     time: xr.Variable | None = None
 
 
-def replaced(finder: Finder, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
+def replaced(account: Account, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
     """`stacks` with the flats and darks that the options name in place of the scan's own.
 
     Frames of another file have no time on the clock of the scan, so theirs is left out.
@@ -44,25 +44,26 @@ def replaced(finder: Finder, stacks: Mapping[str, Stack]) -> dict[str, Stack]:
         Where a file cannot be read, holds no such frames, or frames of another size.
     """
     out = dict(stacks)
-    for name, where in (("flat", finder.options.flats), ("dark", finder.options.darks)):
+    for name, where in (("flat", account.options.flats), ("dark", account.options.darks)):
         if where is None:
             continue
         if name in stacks:
-            finder.note(f"the scan's own {name} frames are left out for those of {where}")
-        array, chosen = _frames(finder, name, str(where))
-        check_size(finder, name, str(where), array, stacks["counts"].array)
-        finder.note(f"the {name} frames are of {where}: no clock is shared, so they have no time")
+            account.note(f"the scan's own {name} frames are left out for those of {where}")
+        array, chosen = _frames(account, name, str(where))
+        check_size(account, name, str(where), array, stacks["counts"].array)
+        if stacks["counts"].time is not None:
+            said = f"the {name} frames are of {where}: no clock is shared, so they have no time"
+            account.note(said)
         out[name] = Stack(array, chosen)
     return out
 
 
-def _frames(finder: Finder, name: str, where: str) -> tuple[Frames, Array]:
+def _frames(account: Account, name: str, where: str) -> tuple[Frames, Array]:
     file_name, _, dataset = where.partition("::")
     files = images.expand(file_name)
     if not hdf5.is_hdf5(files[0]):
         stack = images.stack(files)
-        for file in stack.files:
-            finder.use(file)
+        account.use(*stack.files)
         return stack, np.arange(stack.shape[0])
     if len(files) > 1:
         raise SourceError(
@@ -70,11 +71,11 @@ def _frames(finder: Finder, name: str, where: str) -> tuple[Frames, Array]:
             expected="one HDF5 file, or image files",
             do=f"give one, such as {files[0]}",
         )
-    return _of_hdf5(finder, name, files[0], dataset or None)
+    return _of_hdf5(account, name, files[0], dataset or None)
 
 
-def _of_hdf5(finder: Finder, name: str, path: Path, dataset: str | None) -> tuple[Frames, Array]:
-    options = Options(dataset=dataset, link_root=finder.options.link_root, partial=True)
+def _of_hdf5(account: Account, name: str, path: Path, dataset: str | None) -> tuple[Frames, Array]:
+    options = Options(dataset=dataset, link_root=account.options.link_root, partial=True)
     with hdf5.opened(path) as file:
         other = Finder(file, options)
         places = None
@@ -93,8 +94,8 @@ def _of_hdf5(finder: Finder, name: str, path: Path, dataset: str | None) -> tupl
             expected="frame, row, column",
             do=f"--{name}s FILE::DATASET",
         )
-    finder.use(path)
-    finder.use(array.path)
+    account.use(path)
+    account.use(array.path)
     every = np.arange(array.shape[0])
     if keys is None:
         return array, every
@@ -105,7 +106,7 @@ def _of_hdf5(finder: Finder, name: str, path: Path, dataset: str | None) -> tupl
             got=f"{kinds.size} keys for {every.size} frames",
         )
     if np.all(kinds == 0):
-        finder.note(f"{path} calls all its frames projections; they are taken as {name} frames")
+        account.note(f"{path} calls all its frames projections; they are taken as {name} frames")
         return array, every
     chosen = np.flatnonzero(kinds == KEYS[name])
     if not chosen.size:
@@ -130,12 +131,12 @@ def _only_stack(path: Path, file: h5py.File) -> str:
     return stacks[0]
 
 
-def check_size(finder: Finder, name: str, where: str, array: Frames, counts: Frames) -> None:
+def check_size(account: Account, name: str, where: str, array: Frames, counts: Frames) -> None:
     """Raise unless the frames of `array` have the size of the projections.
 
     Parameters
     ----------
-    finder
+    account
         The scan's file.
     name, where
         ``flat`` or ``dark``, and where the frames come from, for the message.
@@ -147,7 +148,7 @@ def check_size(finder: Finder, name: str, where: str, array: Frames, counts: Fra
         return
     if have != wanted:
         raise SourceError(
-            f"{finder.path}: the {name} frames of {where} are of another size",
+            f"{account.path}: the {name} frames of {where} are of another size",
             got=f"{have[0]} rows, {have[1]} columns",
             expected=f"{wanted[0]} rows, {wanted[1]} columns, as the projections",
             do="give frames of the same camera settings, not cropped",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SourceError, unknown
+from zeoarray.ingest.parts.finder import Account
 from zeoarray.ingest.reader import Options, scalar
 
 Array = np.ndarray[Any, Any]
@@ -142,7 +143,8 @@ def cropped(ds: xr.Dataset, crop: Mapping[str, tuple[int, int]], dims: Sequence[
     for dim, (first, stop) in crop.items():
         if dim not in dims:
             raise unknown("dim to crop here", dim, dims)
-        if not 0 <= first < stop <= ds.sizes[dim]:
+        # What cannot be reached has no size yet, so nothing of it is left out.
+        if ds.sizes[dim] and not 0 <= first < stop <= ds.sizes[dim]:
             raise SourceError(
                 f"the crop of {dim!r} leaves nothing, or exceeds the data",
                 got=f"{first} to {stop}",
@@ -151,22 +153,31 @@ def cropped(ds: xr.Dataset, crop: Mapping[str, tuple[int, int]], dims: Sequence[
     return ds.isel({dim: slice(first, stop) for dim, (first, stop) in crop.items()})
 
 
-def kept(ignore: Sequence[int], frames: int, *, path: Path) -> list[int]:
-    """Return the numbers of the frames that are not ignored.
+def kept(account: Account, frames: int) -> Array:
+    """Numbers of the frames that the options do not leave out, of `frames` in the file.
 
     Raises
     ------
     ArgumentError
-        For a frame to ignore that does not exist.
+        Where a frame to leave out does not exist.
     """
-    beyond = [i for i in ignore if not 0 <= i < frames]
-    if beyond:
+    ignore = np.array(sorted(set(account.options.ignore)), dtype=int)
+    if ignore.size and (ignore[0] < 0 or ignore[-1] >= frames):
         raise ArgumentError(
-            f"{path}: there is no frame {beyond[0]} to ignore",
-            expected=f"0 to {frames - 1}" if frames else "no frames exist",
+            f"{account.path}: frames to ignore that do not exist",
+            got=", ".join(str(i) for i in ignore if not 0 <= i < frames),
+            expected=f"0 to {frames - 1}, counted over all frames of the file",
         )
-    left_out = set(ignore)
-    return [i for i in range(frames) if i not in left_out]
+    if ignore.size:
+        account.note(f"{ignore.size} frames are left out, as asked for")
+    return np.setdiff1d(np.arange(frames), ignore)
+
+
+def as_slice(index: Array) -> slice | Array:
+    """Consecutive numbers as a slice, which later indices compose with more cheaply."""
+    if index.size and np.all(np.diff(index) == 1):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
 
 
 def finish(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
@@ -14,9 +13,10 @@ from xarray.core import indexing
 
 from zeoarray import schema, units
 from zeoarray.errors import MissingMetadataError, SourceError, UnitError
-from zeoarray.ingest.parts import hdf5, labels
+from zeoarray.ingest.parts import hdf5, labels, setting
 from zeoarray.ingest.parts.angles import angles_of
 from zeoarray.ingest.parts.arrays import MissingArray, flattened
+from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.layout import Layout, Position, Where
 from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import Options, position, scalar
@@ -27,9 +27,9 @@ _UNITS = {"angle": "deg", "u": "um", "z": "um", "q": "1/angstrom", "two_theta": 
 _CM_PER_UM = 1e-4
 
 
-def dataset(file: h5py.File, path: Path, layout: Layout, options: Options) -> xr.Dataset:
+def dataset(file: h5py.File, layout: Layout, options: Options) -> xr.Dataset:
     """Return the dataset that `layout` describes in an open file; no frame is read."""
-    reading = _Reading(file, path, layout, options)
+    reading = _Reading(Finder(file, options), layout)
     make = {
         "xct": reading.projections,
         "xrdct": reading.frames,
@@ -44,17 +44,19 @@ def dataset(file: h5py.File, path: Path, layout: Layout, options: Options) -> xr
 class _Reading:
     """One file while it is read by a layout."""
 
-    file: h5py.File
-    path: Path
+    finder: Finder
     layout: Layout
-    options: Options
-    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.file, self.path = self.finder.file, self.finder.path
+        self.options, self.notes = self.finder.options, self.finder.notes
 
     def array(self, name: str, dims: Sequence[str] | None = None) -> Readable:
         found = hdf5.array(self.file, name, link_root=self.options.link_root)
         if isinstance(found, MissingArray):
             # Its shape is not known, so nothing could be shown of it.
-            raise hdf5.missing(self.path, found.link, found.target, found.why)
+            raise found.error()
+        self.finder.use(found.path)
         if dims is not None and len(found.shape) != len(dims):
             raise SourceError(
                 f"{self.path}: {name} does not have the dims of the mapping",
@@ -123,17 +125,10 @@ class _Reading:
         self, ds: xr.Dataset, like: schema.Schema, crops: Sequence[str] = ()
     ) -> xr.Dataset:
         ds = labels.cropped(ds, self.options.crop, crops)
-        return labels.finish(ds, like, reader="mapping", source=[self.path], notes=self.notes)
+        return labels.finish(ds, like, reader="mapping", source=self.finder.files, notes=self.notes)
 
-    def beam(self) -> dict[str, Any]:
-        coords: dict[str, Any] = dict(labels.beam(self.options, notes=self.notes))
-        for name, unit in (("distance", "m"), ("exposure", "s")):
-            if getattr(self.options, name) is not None:
-                coords[name] = scalar(getattr(self.options, name), unit)
-        if self.options.beam_size is not None:
-            coords["resolution"] = scalar(self.options.beam_size, "um")
-            coords["beam_size"] = scalar(self.options.beam_size, "um")
-        return coords
+    def setting(self) -> dict[str, Any]:
+        return setting.setting(self.finder) | setting.spot(self.options.beam_size)
 
     # --- kinds ------------------------------------------------------------------------------
 
@@ -141,7 +136,7 @@ class _Reading:
         data, to = self.layout.data, ("angle", "z", "u")
         whole = self.lazy(data.path, data.dims, to)
         kinds = self._kinds(whole.sizes["angle"])
-        left = set(labels.kept(self.options.ignore, whole.sizes["angle"], path=self.path))
+        left = set(labels.kept(self.finder, whole.sizes["angle"]))
         keep = [i for i in kinds["counts"] if i in left]
         variables = {"counts": self.lazy(data.path, data.dims, to, frames=keep)}
         for name, where in (("flat", self.layout.flats), ("dark", self.layout.darks)):
@@ -160,7 +155,7 @@ class _Reading:
             "angle": ("angle", self._angles(whole.sizes["angle"], kinds["counts"], keep)),
             "z": position("z", whole.sizes["z"], pixel),
             "u": position("u", whole.sizes["u"], pixel),
-            **self.beam(),
+            **self.setting(),
             **labels.senses(self.options),
         }
         if pixel is not None:
@@ -201,7 +196,7 @@ class _Reading:
 
     def _angles(self, frames: int, projections: Sequence[int], keep: Sequence[int]) -> Array:
         if self.options.angles is not None or self.layout.angle is None:
-            every = angles_of(self.options, len(projections), path=self.path, notes=self.notes)
+            every = angles_of(self.finder, len(projections))
         else:
             every = np.ravel(self.numbers("angle", self.layout.angle)[0])
             if len(every) == frames:
@@ -222,7 +217,7 @@ class _Reading:
             flattened(array, len(lead)) if lead else View(array, (None, 0, 1))  # type: ignore[arg-type]
         )
         counts = xr.Variable(("frame", "det_y", "det_x"), indexing.LazilyIndexedArray(listed))
-        coords: dict[str, Any] = {**self.beam(), **labels.senses(self.options)}
+        coords: dict[str, Any] = {**self.setting(), **labels.senses(self.options)}
         if self.options.orientation is not None:
             coords["orientation"] = scalar(self.options.orientation, "1")
         variables: dict[str, Any] = {"counts": counts}
@@ -245,7 +240,7 @@ class _Reading:
                 )
                 coords[name] = ("frame", values)
         ds = xr.Dataset(variables, coords)
-        ds = ds.isel(frame=labels.kept(self.options.ignore, ds.sizes["frame"], path=self.path))
+        ds = ds.isel(frame=labels.kept(self.finder, ds.sizes["frame"]))
         return self.finished(ds, schema.SCAN_XRDCT)
 
     def _spread(self, name: str, values: Array, lead: Mapping[str, int], frames: int) -> Array:
@@ -297,7 +292,7 @@ class _Reading:
     def _along(self, dim: str, size: int) -> Array:
         where = getattr(self.layout, dim)
         if dim == "angle" and (where is None or self.options.angles is not None):
-            return angles_of(self.options, size, path=self.path, notes=self.notes)
+            return angles_of(self.finder, size)
         if where is None:
             if size > 1:
                 raise MissingMetadataError(
@@ -316,7 +311,7 @@ class _Reading:
         return values
 
     def _radial(self) -> tuple[str, dict[str, Any]]:
-        beam = self.beam()
+        beam = self.setting()
         wavelength = float(beam["wavelength"].values) if "wavelength" in beam else None
         name = "q" if self.layout.q is not None else "two_theta"
         where = getattr(self.layout, name)
@@ -346,7 +341,7 @@ class _Reading:
         coords: dict[str, Any] = {
             dim: position(dim, size, pixel) for dim, size in zip(to, view.shape, strict=True)
         }
-        coords |= self.beam()
+        coords |= self.setting()
         if pixel is not None:
             coords["resolution"] = scalar(pixel, "um")
         if view.dtype.kind != "f":

@@ -49,9 +49,7 @@ def angles(finder: Finder, places: Places, keys: Array, kept: Array) -> xr.Varia
             got=f"image_key: {counted}; {projections.size} of the projections are ignored",
             expected="frames of image_key 0",
         )
-    if isinstance(finder.options.angles, Path):
-        finder.use(finder.options.angles)
-    values, where = given(finder.options) or _stated(finder, places, keys.size)
+    values, where = given(finder) or _stated(finder, places, keys.size)
     chosen = match(
         values,
         frames=keys.size,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import hdf5, labels, tomo
+from zeoarray.ingest.parts import hdf5, labels, setting
 from zeoarray.ingest.parts.angles import given
 from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, flattened, variable
 from zeoarray.ingest.parts.finder import Finder
@@ -157,9 +156,7 @@ def _likely_axes(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[int, ..
 
 def given_angles(finder: Finder) -> Motion | None:
     """Angles [deg] that the user gives in place of the file's; None where there are none."""
-    found = given(finder.options)
-    if isinstance(finder.options.angles, Path):
-        finder.use(finder.options.angles)
+    found = given(finder)
     return None if found is None else Motion(found[1], found[0])
 
 
@@ -198,7 +195,7 @@ def frames(
     grid = array.shape[:-2]
     listed = {n: spread(finder, m, grid, what=n).ravel() for n, m in motions.items()}
     total = math.prod(grid)
-    kept = tomo.not_ignored(finder, total)
+    kept = labels.kept(finder, total)
     if keys is not None and keys.size == total:
         sample = keys.ravel()[kept] == 0
         kept = _left(finder, kept, sample, "the image_key does not call them projections")
@@ -212,7 +209,7 @@ def frames(
         )
     whole = variable(("frame", "det_y", "det_x"), flattened(array, len(grid)))
     coords = {n: xr.Variable(("frame",), values[kept]) for n, values in listed.items()}
-    ds = xr.Dataset({"counts": whole[tomo.as_slice(kept)]}, coords | dict(scalars))
+    ds = xr.Dataset({"counts": whole[labels.as_slice(kept)]}, coords | dict(scalars))
     ds = labels.finish(
         ds, schema.SCAN_XRDCT, reader=reader, source=finder.files, notes=finder.notes
     )
@@ -251,6 +248,7 @@ def scalars(
     energy: Sequence[str],
     wavelength: Sequence[str] = (),
     distance: Sequence[str] = (),
+    exposure: Sequence[str] = (),
     sample_moves: Mapping[str, bool],
 ) -> dict[str, xr.Variable]:
     """The scalar coords of a scan with a small beam.
@@ -259,7 +257,7 @@ def scalars(
     ----------
     finder
         The open file and the user's options.
-    energy, wavelength, distance
+    energy, wavelength, distance, exposure
         Where they may be.
     sample_moves
         For `u` and `z`: whether it is the sample that moves. The beam meets it on the other side
@@ -270,17 +268,7 @@ def scalars(
         if moves and f"{dim}_sense" not in finder.options.model_fields_set:
             out[f"{dim}_sense"] = scalar(-1, "1")
             finder.note(f"{dim} is the position of the sample, not the beam: {dim}_sense is -1")
-    out |= labels.beam(
-        finder.options,
-        energy=finder.number(energy, "keV", what="energy", within=(0.1, 1000.0)),
-        wavelength=finder.number(wavelength, "angstrom", what="wavelength", within=(0.01, 100.0)),
-        notes=finder.notes,
+    out |= setting.found(
+        finder, energy=energy, wavelength=wavelength, distance=distance, exposure=exposure
     )
-    size = finder.options.need("beam_size", path=finder.path)
-    if size is not None:
-        out |= {"resolution": scalar(size, "um"), "beam_size": scalar(size, "um")}
-    in_file = finder.number(distance, "m", what="distance", within=(1e-3, 1e3))
-    far = finder.stated("distance", in_file)
-    if far is not None:
-        out["distance"] = scalar(far, "m")
-    return out
+    return out | setting.spot(finder.options.need("beam_size", path=finder.path))

@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema
-from zeoarray.errors import ArgumentError, SourceError, unknown
-from zeoarray.ingest.parts import clock, flats, labels
+from zeoarray.errors import SourceError
+from zeoarray.ingest.parts import clock, flats, labels, setting
 from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, variable
-from zeoarray.ingest.parts.finder import Finder, Places
+from zeoarray.ingest.parts.finder import Account, Finder, Places
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.parts.projections import PROJECTION, angles
 from zeoarray.ingest.reader import ANGLES, position, scalar
@@ -72,12 +72,14 @@ def read(finder: Finder, places: Places, *, reader: str) -> xr.Dataset:
             got=f"{keys.size} keys for {frames} frames",
             expected="one key for each frame",
         )
-    kept = not_ignored(finder, frames)
+    kept = labels.kept(finder, frames)
     numbers = {name: kept[keys[kept] == kind] for name, kind in KINDS.items()}
     angle = angles(finder, places, keys, numbers["counts"])
     times = clock.times(finder, places.time, places.exposure, frames)
     stacks = {name: Stack(array, n, times[n]) for name, n in numbers.items() if n.size}
-    return assemble(finder, places, stacks, angle, reader=reader)
+    pixel_um = pixel_sizes(finder, places)
+    facts = scalars(finder, places)
+    return assemble(finder, stacks, angle, pixel_um=pixel_um, scalars=facts, reader=reader)
 
 
 def check_frames(finder: Finder, array: HDF5Array | MissingArray) -> None:
@@ -133,52 +135,37 @@ def _image_key(finder: Finder, places: Places) -> Array | None:
     return keys
 
 
-def not_ignored(finder: Finder, frames: int) -> Array:
-    """Numbers of the frames that the options do not leave out, of `frames` in the file.
-
-    Raises
-    ------
-    ArgumentError
-        Where a frame to leave out does not exist.
-    """
-    ignore = np.array(sorted(set(finder.options.ignore)), dtype=int)
-    if ignore.size and (ignore[0] < 0 or ignore[-1] >= frames):
-        raise ArgumentError(
-            f"{finder.path}: frames to ignore that do not exist",
-            got=", ".join(str(i) for i in ignore if not 0 <= i < frames),
-            expected=f"0 to {frames - 1}, counted over all frames of the file",
-        )
-    if ignore.size:
-        finder.note(f"{ignore.size} frames are left out, as asked for")
-    return np.setdiff1d(np.arange(frames), ignore)
-
-
 def assemble(
-    finder: Finder,
-    places: Places,
+    account: Account,
     stacks: Mapping[str, Stack],
     angle: xr.Variable,
     *,
+    pixel_um: Mapping[str, float | None],
+    scalars: Mapping[str, xr.Variable],
     reader: str,
 ) -> xr.Dataset:
-    """Return the labelled scan: crop, positions, scalars, units.
+    """Return the labelled scan: flats and darks, positions, crop, units.
 
     Parameters
     ----------
-    finder, places
-        The open file, and where its metadata may be.
+    account
+        The user's options, and the files that were used.
     stacks
         `counts`, and `flat` and `dark` where there are any.
     angle
         Angle of each projection [deg].
+    pixel_um
+        Pixel at the sample along `z` and `u` [um]; None gives positions in px.
+    scalars
+        Further scalar coords.
     reader
         Name of the reader.
     """
-    stacks = _sized(flats.replaced(finder, stacks))
+    stacks = _sized(flats.replaced(account, stacks))
     variables: dict[str, xr.Variable] = {}
     coords: dict[str, xr.Variable] = {"angle": angle}
     for name, stack in stacks.items():
-        variables[name] = variable(DIMS[name], stack.array)[as_slice(stack.chosen)]
+        variables[name] = variable(DIMS[name], stack.array)[labels.as_slice(stack.chosen)]
         if stack.time is not None:
             coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
     if {"time", "flat_time"} <= coords.keys():
@@ -187,16 +174,16 @@ def assemble(
         coords["flat_set"] = xr.Variable(("flat_frame",), np.array(sets, "i4"))
     for name in ("flat", "dark"):
         if name not in variables:
-            finder.note(f"there are no {name} frames")
-    pixel = _pixel_sizes(finder, places)
-    sizes = dict(zip(("z", "u"), variables["counts"].shape[1:], strict=True))
-    crop = _crop(finder, sizes)
-    for dim, size in sizes.items():
-        coords[dim] = position(dim, size, pixel[dim], crop.get(dim)) if size else _nowhere(dim)
-    kept = {dim: slice(*limits) for dim, limits in crop.items()}
-    ds = xr.Dataset({name: v.isel(kept) for name, v in variables.items()}, coords)
-    ds = ds.assign_coords(_scalars(finder, places, pixel["u"]))
-    ds = labels.finish(ds, schema.SCAN_XCT, reader=reader, source=finder.files, notes=finder.notes)
+            account.note(f"there are no {name} frames")
+    for dim, size in zip(("z", "u"), variables["counts"].shape[1:], strict=True):
+        coords[dim] = position(dim, size, pixel_um[dim])
+    if pixel_um["u"] is not None:
+        coords["resolution"] = scalar(pixel_um["u"], "um")
+    ds = xr.Dataset(variables, coords | dict(scalars))
+    ds = labels.cropped(ds, account.options.crop, ("z", "u"))
+    ds = labels.finish(
+        ds, schema.SCAN_XCT, reader=reader, source=account.files, notes=account.notes
+    )
     _keep_units(ds, coords)
     gone = {n: s.array for n, s in stacks.items() if isinstance(s.array, MissingArray)}
     return ds.assign_attrs(missing=[a.entry(n) for n, a in gone.items()]) if gone else ds
@@ -225,26 +212,14 @@ def _keep_units(ds: xr.Dataset, coords: Mapping[str, xr.Variable]) -> None:
             ds[name].attrs["units"] = coord.attrs["units"]
 
 
-def as_slice(index: Array) -> slice | Array:
-    """Consecutive numbers as a slice, which later indices compose with more cheaply."""
-    if index.size and np.all(np.diff(index) == 1):
-        return slice(int(index[0]), int(index[-1]) + 1)
-    return index
+def pixel_sizes(finder: Finder, places: Places) -> dict[str, float | None]:
+    """Pixel at the sample [um] along `z` and `u`; None for both where it is not needed.
 
-
-def _nowhere(dim: str) -> xr.Variable:
-    return xr.Variable((dim,), np.empty(0))
-
-
-def _crop(finder: Finder, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    for dim in finder.options.crop:
-        if dim not in sizes:
-            raise unknown("dim to crop", dim, sizes)
-    # What cannot be reached has no size yet, so nothing of it is left out.
-    return {dim: limits for dim, limits in finder.options.crop.items() if sizes[dim]}
-
-
-def _pixel_sizes(finder: Finder, places: Places) -> dict[str, float | None]:
+    Raises
+    ------
+    MissingMetadataError
+        Where it is nowhere stated.
+    """
     believable = (1e-3, 1e3)
     found = {
         "u": finder.number(places.pixel_x, "um", what="pixel size", within=believable),
@@ -261,20 +236,12 @@ def _pixel_sizes(finder: Finder, places: Places) -> dict[str, float | None]:
     return sizes
 
 
-def _scalars(finder: Finder, places: Places, pixel: float | None) -> dict[str, xr.Variable]:
-    out = labels.senses(finder.options)
-    if pixel is not None:
-        out["resolution"] = scalar(pixel, "um")
-    energy = finder.number(places.energy, "keV", what="energy", within=(0.1, 1000.0))
-    wavelength = finder.number(
-        places.wavelength, "angstrom", what="wavelength", within=(0.01, 100.0)
+def scalars(finder: Finder, places: Places) -> dict[str, xr.Variable]:
+    """Senses of the axes, and what the scan was measured with."""
+    return labels.senses(finder.options) | setting.found(
+        finder,
+        energy=places.energy,
+        wavelength=places.wavelength,
+        distance=places.distance,
+        exposure=places.exposure,
     )
-    out |= labels.beam(finder.options, energy=energy, wavelength=wavelength, notes=finder.notes)
-    exposure = finder.stated("exposure", clock.exposure(finder, places.exposure))
-    if exposure is not None:
-        out["exposure"] = scalar(exposure, "s")
-    in_file = finder.number(places.distance, "m", what="distance", within=(1e-4, 1e3))
-    distance = finder.stated("distance", in_file)
-    if distance is not None:
-        out["distance"] = scalar(distance, "m")
-    return out

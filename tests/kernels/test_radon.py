@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import zeoarray
 from tests import ellipses
 from tests.strategies import LAW
+from zeoarray import xct
 from zeoarray.errors import ArgumentError, DependencyError, UnknownNameError
 from zeoarray.kernels import polar
 from zeoarray.kernels.angles import angular_weights
@@ -271,6 +274,32 @@ def test_a_gpu_without_its_library_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(DependencyError, match="cufinufft") as info:
         polar._library(__import__("types").ModuleType("cupy"))
     assert "pip install cufinufft" in str(info.value)
+
+
+@pytest.mark.real
+def test_a_real_slice_is_clean_at_its_axis_only(real: Path) -> None:
+    """I13: a bright rod in air. With the axis elsewhere it throws shadows that are below zero."""
+    folder = real / "i13_xct"
+    ds = zeoarray.open_scan(
+        folder / "tiffs" / "raw_*.tiff",
+        {
+            "flats": folder / "flat_00001.tiff",
+            "darks": folder / "dark_00001.tiff",
+            "angles": folder / "angles.txt",
+            "angle_lines": (10, 101),
+            "pixel_size": 2.6,
+        },
+    )
+    lines = xct.minus_log(xct.normalize(ds))["absorbance"].isel(z=67).values
+    angle = np.deg2rad(ds["angle"].values)
+    below = [
+        -np.minimum(filtered_backprojection(lines, angle, center=c, radius=70), 0).sum()
+        for c in (82.5, 84.0, 85.5, 87.0, 88.5)
+    ]
+    assert int(np.argmin(below)) == 2
+    assert below[2] < 0.8 * below[0]
+    found = filtered_backprojection(lines, angle, center=85.5, radius=70)
+    assert found.max() > 20 * np.median(np.abs(found))
 
 
 # --- sizes at the edge, and bad input -----------------------------------------------------------

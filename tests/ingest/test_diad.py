@@ -346,7 +346,7 @@ def test_without_its_motors_a_scan_says_which_link_is_missing(tmp_path: Path) ->
         ({"beam_size": None}, "--beam-size '25 um'"),
         ({"ignore": (12,)}, "0 to 11"),
         ({"dataset": "entry/diffraction/dta"}, "did you mean 'entry/diffraction/data'?"),
-        ({"dataset": f"{GROUP}/I0"}, "holds no diffraction frames"),
+        ({"dataset": f"{GROUP}/I0"}, "is not a stack of images"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, options: dict[str, Any], said: str) -> None:

@@ -111,8 +111,8 @@ def test_positions_that_are_on_no_grid(tmp_path: Path) -> None:
         put(file, f"{STXM}/data/x", x, "mm")
     with pytest.raises(SourceError) as caught:
         opened(path)
-    assert "positions of u are not on a grid" in str(caught.value)
-    assert "strays by 0.5" in str(caught.value)
+    assert "x is not a position along one axis of the scan" in str(caught.value)
+    assert "varies by up to 0.25 um where it should rest" in str(caught.value)
 
 
 def test_positions_that_tremble_are_on_a_grid(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from xarray.core import indexing
 
 from zeoarray.errors import ArgumentError, SourceError
 from zeoarray.ingest.parts import gaps
+from zeoarray.ingest.parts.arrays import as_slice
 
 Array = np.ndarray[Any, Any]
 Opener = Callable[[], xr.Dataset]
@@ -48,7 +49,7 @@ class JoinedArray(BackendArray):
             start = end - part.shape[self.axis]
             local = along[(along >= start) & (along < end)] - start
             if local.size:
-                chosen = _as_slice(local)
+                chosen = as_slice(local)
                 pieces.append(np.asarray(part[(*rest[0], chosen, *rest[1])].values))
         kept = self.axis - sum(isinstance(k, (int, np.integer)) for k in rest[0])
         if not pieces:
@@ -57,13 +58,6 @@ class JoinedArray(BackendArray):
         joined = np.concatenate(pieces, axis=kept)
         order = np.argsort(np.argsort(along, kind="stable"), kind="stable")
         return joined if np.array_equal(order, np.arange(order.size)) else joined.take(order, kept)
-
-
-def _as_slice(index: Array) -> slice | Array:
-    steps = np.diff(index)
-    if np.all(steps == 1):
-        return slice(int(index[0]), int(index[-1]) + 1)
-    return index
 
 
 def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:

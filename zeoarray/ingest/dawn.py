@@ -23,7 +23,7 @@ from zeoarray.ingest.parts import hdf5, labels, setting
 from zeoarray.ingest.parts.angles import angles_of
 from zeoarray.ingest.parts.arrays import MissingArray
 from zeoarray.ingest.parts.finder import Finder
-from zeoarray.ingest.parts.motors import Motor, along, placed, rotation
+from zeoarray.ingest.parts.motors import Motor, along, axes_of, placed, rotation
 from zeoarray.ingest.parts.views import Readable, View
 from zeoarray.ingest.reader import ANGLES, Options, Reader, only, position
 
@@ -34,24 +34,12 @@ _RADIAL = ("q", "binning", "two_theta", "tth", "2theta")
 
 def _results(file: h5py.File) -> list[str]:
     names = [f"{top}/result" for top in file]
-    return [n for n in names if _own_group(file, n) and hdf5.resolve(file, f"{n}/data")]
-
-
-def _own_group(file: h5py.File, name: str) -> h5py.Group | None:
-    """The group `name` if it is in this file: a link out of it is not followed."""
-    found = hdf5.resolve(file, name)
-    if found is None or found.dangling or found.link is not None:
-        return None
-    group = file[found.dataset]
-    return group if isinstance(group, h5py.Group) else None
+    return [n for n in names if hdf5.own_group(file, n) and hdf5.resolve(file, f"{n}/data")]
 
 
 def recognise(path: Path) -> bool:
     """Whether the file holds ``*/result/data``."""
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return bool(_results(file))
+    return hdf5.holds(path, _results)
 
 
 def read(path: Path, options: Options) -> xr.Dataset:
@@ -258,20 +246,16 @@ class _Result:
                 continue
             where, roots = f"{self.folder}/{name}", self.options.link_root
             place = hdf5.resolve(self.file, where, roots)
-            if place is None or place.dangling or _own_group(self.file, where) is not None:
+            if place is None or place.dangling or hdf5.own_group(self.file, where) is not None:
                 continue
             if np.prod(hdf5.array(self.file, where, link_root=roots).shape) > np.prod(self.scan):
                 continue
             read = hdf5.read(self.file, where, link_root=roots)
             if read is None or read[0].dtype.kind not in "fiu":
                 continue
-            stated = self.attrs.get(f"{name}_indices")
-            if stated is not None:
-                axes: Sequence[int] | None = [int(i) for i in np.atleast_1d(stated)]
-            elif len(self.axes) == len(self.data.shape) and name in self.axes:
-                axes = [self.axes.index(name)]
-            else:
-                axes = None
+            axes = axes_of(self.finder, where)
+            if axes is None and len(self.axes) == len(self.data.shape) and name in self.axes:
+                axes = (self.axes.index(name),)
             motor = Motor.fitted(name, read[0], read[1], self.scan, axes)
             if motor is not None:
                 found.append(motor)
@@ -286,7 +270,7 @@ def _process(file: h5py.File, folder: str) -> list[str]:
     """What was done to the data, ``Name {parameters}`` in order, from DAWN's records."""
     top = folder.rpartition("/")[0]
     steps: list[tuple[int, str]] = []
-    for key in _own_group(file, f"{top}/process") or ():
+    for key in hdf5.own_group(file, f"{top}/process") or ():
         name = hdf5.read(file, f"{top}/process/{key}/name") if key.isdigit() else None
         data = hdf5.read(file, f"{top}/process/{key}/data") if name is not None else None
         if name is not None:

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import hdf5, raster, tomo
+from zeoarray.ingest.parts import hdf5, motors, raster, tomo
 from zeoarray.ingest.parts.finder import Finder, Places
-from zeoarray.ingest.parts.raster import Motion
+from zeoarray.ingest.parts.motors import Motion
 from zeoarray.ingest.reader import Options, Reader
 
 XCT, XRDCT = "diad-xct", "diad-xrdct"
@@ -52,10 +52,7 @@ XCT_PLACES = Places(
 
 
 def _has(path: Path, name: str) -> bool:
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return hdf5.resolve(file, name) is not None
+    return hdf5.holds(path, lambda file: hdf5.resolve(file, name))
 
 
 def recognise_xct(path: Path) -> bool:
@@ -159,13 +156,13 @@ def read_xrdct(path: Path, options: Options) -> xr.Dataset:
         finder = Finder(file, options)
         motions = {name: _motion(finder, name) for name in ROLES}
         name = options.dataset or DIFFRACTION
-        array = finder.frames((name,), "counts", shape_if_missing=(*raster.grid_of(motions), 0, 0))
+        array = finder.frames((name,), "counts", shape_if_missing=(*motors.grid_of(motions), 0, 0))
         if array is None:
             raise hdf5.absent(file, name)
         grid = array.shape[:-2]
         for reading, (names, unit) in READINGS.items():
             found = finder.series(names, unit, what=reading, bare=unit)
-            motions |= raster.reading(finder, reading, found, grid)
+            motions |= motors.reading(finder, reading, found, grid)
         keys = finder.values((f"{_DETECTOR}/image_key",), what="image_key")
         return raster.frames(
             finder,
@@ -180,7 +177,7 @@ def read_xrdct(path: Path, options: Options) -> xr.Dataset:
 def _motion(finder: Finder, what: str) -> Motion:
     """The motor that sets `what`: the first that moves during the scan, else the first there is."""
     role = ROLES[what]
-    given = raster.given_angles(finder) if what == "angle" else None
+    given = motors.given_angles(finder) if what == "angle" else None
     if given is not None:
         return given
     names = _recorded_names(finder, role) or role.at_rest
@@ -200,7 +197,7 @@ def _motion(finder: Finder, what: str) -> Motion:
             "have other names",
         )
     name, values = found
-    return Motion(name, values, raster.axes_of(finder, name))
+    return Motion(name, values, motors.axes_of(finder, name))
 
 
 def _recorded_names(finder: Finder, role: Role) -> tuple[str, ...]:
@@ -250,7 +247,7 @@ def _in_pixels(finder: Finder, name: str, what: str) -> Motion | None:
         f"{pixel:g} um"
     )
     found = finder.values((name,), what=what)
-    return None if found is None else Motion(name, values * pixel, raster.axes_of(finder, name))
+    return None if found is None else Motion(name, values * pixel, motors.axes_of(finder, name))
 
 
 def _scalars(finder: Finder, motions: dict[str, Motion]) -> dict[str, xr.Variable]:

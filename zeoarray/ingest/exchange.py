@@ -13,7 +13,7 @@ import xarray as xr
 
 from zeoarray.errors import SourceError
 from zeoarray.ingest.parts import flats, hdf5, labels, projections, tomo
-from zeoarray.ingest.parts.arrays import MissingArray
+from zeoarray.ingest.parts.arrays import MissingArray, check_images
 from zeoarray.ingest.parts.finder import Finder, Places
 from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import Options, Reader
@@ -46,10 +46,7 @@ PLACES = Places(
 
 def recognise(path: Path) -> bool:
     """Whether the file has ``/exchange/data``, or a link of that name."""
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return hdf5.resolve(file, DATA) is not None
+    return hdf5.holds(path, lambda file: hdf5.resolve(file, DATA))
 
 
 def read(path: Path, options: Options) -> xr.Dataset:
@@ -80,7 +77,7 @@ def read(path: Path, options: Options) -> xr.Dataset:
         array = finder.frames((name,), "counts", shape_if_missing=(count, 0, 0))
         if array is None:
             raise hdf5.absent(file, name)
-        tomo.check_frames(finder, array)
+        check_images(array, one_axis=True)
         frames = array.shape[0]
         kept = labels.kept(finder, frames)
         angle = projections.angles(finder, PLACES, np.zeros(frames, dtype=int), kept)
@@ -123,7 +120,7 @@ def _beside(finder: Finder) -> dict[str, flats.Stack]:
             # An averaged frame: a stack of one.
             out[kind] = flats.Stack(View(array, (None, 0, 1)), np.arange(1))
         else:
-            tomo.check_frames(finder, array)
+            check_images(array, one_axis=True)
             out[kind] = flats.Stack(array, np.arange(array.shape[0]))
     return out
 

@@ -18,7 +18,7 @@ from zeoarray import schema, units
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
 from zeoarray.ingest.parts import hdf5, masks, nxdetector, setting
 from zeoarray.ingest.parts.finder import Finder
-from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, read_poni
+from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, Poni, read_poni
 from zeoarray.ingest.reader import Options, scalar
 
 if TYPE_CHECKING:
@@ -32,24 +32,14 @@ CLOSE, FAR = 1e-3, 1e-2
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """Where a detector is, and what it is: lengths in m, angles in rad, as pyFAI has them."""
+class Geometry(Poni):
+    """Where a detector is, and what it is."""
 
-    distance: float
-    poni1: float
-    poni2: float
-    rot1: float
-    rot2: float
-    rot3: float
-    pixel1: float
-    pixel2: float
     wavelength: float | None
     """In angstrom."""
     detector: str
     config: dict[str, Any]
     """What else pyFAI's detector takes: the shape of its image, its sensor."""
-    orientation: int | None
-    """None where it is not stated."""
     shape: Shape | None
     parallax: bool = False
     notes: tuple[str, ...] = field(default=())
@@ -115,18 +105,10 @@ def _of_nexus(path: Path, group: str | None, shape: Shape | None) -> Geometry:
     if wavelength is None and energy is not None:
         wavelength = units.wavelength_of(energy)
     return Geometry(
-        at.distance,
-        at.poni1,
-        at.poni2,
-        at.rot1,
-        at.rot2,
-        at.rot3,
-        pixel1=at.pixel1,
-        pixel2=at.pixel2,
+        **vars(at),
         wavelength=wavelength,
         detector="Detector",
         config={"max_shape": list(known)},
-        orientation=at.orientation,
         shape=known,
         notes=tuple(notes),
     )

@@ -15,10 +15,7 @@ NAME = "nxtomo"
 
 def recognise(path: Path) -> bool:
     """Whether the file holds an NXtomo, or an image_key beside 3D data."""
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return bool(discover.tomographies(file))
+    return hdf5.holds(path, discover.tomographies)
 
 
 def read(path: Path, options: Options) -> xr.Dataset:

@@ -18,10 +18,10 @@ from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import discover, hdf5, labels, raster
+from zeoarray.ingest.parts import discover, hdf5, labels, motors, raster
 from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray
 from zeoarray.ingest.parts.finder import Finder
-from zeoarray.ingest.parts.raster import Motion
+from zeoarray.ingest.parts.motors import Motion, Motor
 from zeoarray.ingest.parts.views import View
 from zeoarray.ingest.reader import ANGLES, Options, Reader, only
 
@@ -30,8 +30,8 @@ DEFINITIONS = ("NXxrd", "NXstxm")
 SPECTRA = ("NXfluo",)
 """Entries that are named where they are left out."""
 MOTORS = {"angle": "theta", "u": "x", "z": "y"}
-STEP = 0.1
-"""Positions of one column may differ by this fraction of the step between columns."""
+STEP = 0.05
+"""Positions of one column may stray from their mean by this share of the step to the next."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,7 @@ class Entry:
 
 def recognise(path: Path) -> bool:
     """Whether the file has an NXxrd or NXstxm entry with rotation and translation."""
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return bool(_entries(file))
+    return hdf5.holds(path, _entries)
 
 
 def _entries(file: h5py.File) -> list[Entry]:
@@ -90,7 +87,7 @@ def read(path: Path, options: Options) -> xr.Dataset:
         entry = _chosen(finder, _entries(file))
         motions = {dim: m for dim in MOTORS if (m := _motion(finder, entry, dim)) is not None}
         points = _points(motions)
-        known = raster.grid_of(motions)
+        known = motors.grid_of(motions)
         if entry.definition == "NXxrd":
             known = (*known, 0, 0)
         array = finder.frames(entry.frames, "counts", shape_if_missing=known)
@@ -121,7 +118,7 @@ def _chosen(finder: Finder, entries: list[Entry]) -> Entry:
 def _motion(finder: Finder, entry: Entry, dim: str) -> Motion | None:
     """The positions that set `dim`: those beside the signal, not the copies in the sample."""
     motor = MOTORS[dim]
-    given = raster.given_angles(finder) if dim == "angle" else None
+    given = motors.given_angles(finder) if dim == "angle" else None
     if given is not None:
         return given
     unit, bare = ("deg", "deg") if dim == "angle" else ("um", "mm")
@@ -129,7 +126,7 @@ def _motion(finder: Finder, entry: Entry, dim: str) -> Motion | None:
     found = finder.series((f"{group}/{motor}",), unit, what=dim, bare=bare)
     if found is None:
         return None
-    return Motion(*found, raster.axes_of(finder, found[0]))
+    return Motion(*found, motors.axes_of(finder, found[0]))
 
 
 def _points(motions: Mapping[str, Motion]) -> int:
@@ -160,7 +157,7 @@ def _frames(
         array,
         {"z": Motion("no motor", np.zeros(1))}
         | dict(motions)
-        | raster.reading(finder, "monitor", found, grid),
+        | motors.reading(finder, "monitor", found, grid),
         scalars=_scalars(finder, entry, motions),
         reader=NAME,
     )
@@ -232,21 +229,19 @@ def _along_one_axis(
     SourceError
         Where the positions are not those of a grid.
     """
-    full = raster.spread(finder, motion, grid, what=dim)
-    spans = [float(np.ptp(full.mean(tuple(a for a in range(len(grid)) if a != axis))))
-             for axis in range(len(grid))]  # fmt: skip
-    axis = int(np.argmax(spans))
-    if spans[axis] == 0:
+    unit = "deg" if dim == "angle" else "um"
+    full = motors.spread(finder, motion, grid, what=dim)
+    motor = Motor(motion.name, full, unit, tuple(range(len(grid))))
+    axis = motor.varies()
+    if motor.span(axis) == 0 and np.isfinite(full).all():
         return None, full.reshape(-1)[0]
-    others = tuple(a for a in range(len(grid)) if a != axis)
-    line = full.mean(others)
-    step = float(np.min(np.abs(np.diff(np.sort(line)))))
-    deviation = float(np.ptp(full, axis=others).max()) if others else 0.0
-    if not np.isfinite(deviation) or deviation > STEP * step:
+    line = motors.along(motor, axis, unit, path=finder.path, notes=finder.notes, most=STEP)
+    if not np.isfinite(line).all():
         raise SourceError(
-            f"{finder.path}: the positions of {dim} are not on a grid",
-            got=f"{motion.name} strays by {deviation:g} from steps of {step:g}",
-            expected=f"positions that differ by under {STEP:.0%} of a step between rows",
+            f"{finder.path}: {int(np.sum(~np.isfinite(line)))} of {line.size} positions of {dim} "
+            "are not known",
+            got=f"{motion.name} of the shape {motion.values.shape} for scan points {grid}",
+            expected="a finite position for each step of the scan",
             do="integrate the frames, which are gridded by their positions",
         )
     return axis, line

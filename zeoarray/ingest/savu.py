@@ -54,10 +54,10 @@ def _outputs(file: h5py.File) -> list[_Output]:
     found = []
     for name in file:
         match = _PLUGIN.fullmatch(name)
-        if match and _own_group(file, name) and hdf5.resolve(file, f"{name}/data"):
+        if match and hdf5.own_group(file, name) and hdf5.resolve(file, f"{name}/data"):
             found.append(_Output(f"{name}/data", match[1]))
-    for name in _own_group(file, "entry") or ():
-        group = _own_group(file, f"entry/{name}") if name.startswith("final_result_") else None
+    for name in hdf5.own_group(file, "entry") or ():
+        group = hdf5.own_group(file, f"entry/{name}") if name.startswith("final_result_") else None
         if group is not None and hdf5.resolve(file, f"entry/{name}/data"):
             stated = np.atleast_1d(group.attrs.get("axes", ()))
             axes = tuple(str(hdf5.text(axis)) for axis in stated)
@@ -65,21 +65,9 @@ def _outputs(file: h5py.File) -> list[_Output]:
     return found
 
 
-def _own_group(file: h5py.File, name: str) -> h5py.Group | None:
-    """The group `name` if it is in this file: a link out of it is not followed."""
-    found = hdf5.resolve(file, name)
-    if found is None or found.dangling or found.link is not None:
-        return None
-    group = file[found.dataset]
-    return group if isinstance(group, h5py.Group) else None
-
-
 def recognise(path: Path) -> bool:
     """Whether the file holds ``N-Plugin-dataset/data``, or describes a run of Savu."""
-    if not hdf5.is_hdf5(path):
-        return False
-    with hdf5.opened(path) as file:
-        return bool(_outputs(file))
+    return hdf5.holds(path, _outputs)
 
 
 def read(path: Path, options: Options) -> xr.Dataset:
@@ -259,7 +247,7 @@ def volume_of_images(
 def _plugins(file: h5py.File) -> list[str]:
     """``Name(parameters that are set)`` of each active plug-in, in the order they ran."""
     found: list[tuple[int, str]] = []
-    for key in _own_group(file, "entry/plugin") or ():
+    for key in hdf5.own_group(file, "entry/plugin") or ():
         name, data, active = (
             hdf5.read(file, f"entry/plugin/{key}/{n}") for n in ("name", "data", "active")
         )

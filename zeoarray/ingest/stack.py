@@ -22,7 +22,7 @@ from zeoarray.errors import ArgumentError, MissingMetadataError
 from zeoarray.ingest import savu
 from zeoarray.ingest.parts import images, labels, setting, tomo
 from zeoarray.ingest.parts.angles import angles_of
-from zeoarray.ingest.parts.arrays import variable
+from zeoarray.ingest.parts.arrays import as_slice, variable
 from zeoarray.ingest.parts.finder import Account
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.reader import ANGLES, GEOMETRY, Options, Reader, only
@@ -150,7 +150,7 @@ def _frames(
         **setting.setting(account),
         **setting.spot(options.beam_size),
     }
-    counts = variable(("frame", "det_y", "det_x"), stack)[labels.as_slice(keep)]
+    counts = variable(("frame", "det_y", "det_x"), stack)[as_slice(keep)]
     ds = xr.Dataset({"counts": counts}, coords)
     return labels.finish(
         ds, schema.SCAN_XRDCT, reader=NAME, source=account.files, notes=account.notes

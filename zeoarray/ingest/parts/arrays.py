@@ -148,6 +148,45 @@ def variable(dims: tuple[str, ...], array: BackendArray) -> xr.Variable:
     return out
 
 
+def check_images(array: HDF5Array | MissingArray, *, one_axis: bool) -> None:
+    """Raise unless `array` holds images, and at least one of them (or is missing).
+
+    Parameters
+    ----------
+    array
+        Axes of the scan, then rows and columns.
+    one_axis
+        Whether the scan must have one axis; otherwise any number of them will do.
+
+    Raises
+    ------
+    SourceError
+        Saying which dims are expected.
+    """
+    if isinstance(array, MissingArray):
+        return
+    axes = len(array.shape) - 2
+    if axes < 1 or (one_axis and axes > 1):
+        raise SourceError(
+            f"{array.path}: {array.dataset} is not a stack of images",
+            got=f"shape {array.shape}",
+            expected="three dims: frame, row, column"
+            if one_axis
+            else "scan axes, then rows and columns of the detector",
+            do="--dataset PATH, where the frames are elsewhere in the file",
+        )
+    if 0 in array.shape:
+        raise SourceError(
+            f"{array.path}: {array.dataset} holds nothing",
+            got=f"shape {array.shape}",
+            expected="frames; an interrupted scan leaves such datasets",
+        )
+    if array.dtype.kind not in "uif":
+        raise SourceError(
+            f"{array.path}: {array.dataset} holds no images", got=f"dtype {array.dtype}"
+        )
+
+
 def read_outer(source: Any, key: tuple[Any, ...]) -> Array:
     """Read ``source[key]``, where an index array counts along its own axis only.
 
@@ -181,6 +220,13 @@ def runs(index: Array) -> list[slice]:
     """
     breaks = np.flatnonzero(np.diff(index) != 1) + 1
     return [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(index, breaks) if run.size]
+
+
+def as_slice(index: Array) -> slice | Array:
+    """Consecutive numbers as a slice, which later indices compose with more cheaply."""
+    if index.size and np.all(np.diff(index) == 1):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index
 
 
 def unreadable(what: str, error: BaseException) -> SourceError:

@@ -7,7 +7,7 @@ since the name inside a file is not to be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,11 +35,13 @@ __all__ = [
     "absent",
     "array",
     "datasets",
+    "holds",
     "is_hdf5",
     "lazy",
     "locate",
     "missing",
     "opened",
+    "own_group",
     "read",
     "read_outer",
     "resolve",
@@ -79,6 +81,14 @@ def is_hdf5(path: Path) -> bool:
     return path.is_file() and bool(h5py.is_hdf5(path))
 
 
+def holds(path: Path, what: Callable[[h5py.File], object]) -> bool:
+    """Whether `path` is an HDF5 file in which `what` finds something."""
+    if not is_hdf5(path):
+        return False
+    with opened(path) as file:
+        return bool(what(file))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a dataset really is, after links: or why it cannot be reached."""
@@ -101,6 +111,15 @@ def resolve(file: h5py.File, name: str, link_root: Mapping[str, str] | None = No
         For a link that leads outside of where links may lead.
     """
     return _follow(Path(file.filename), file, PurePosixPath("/" + name.strip("/")), link_root or {})
+
+
+def own_group(file: h5py.File, name: str) -> h5py.Group | None:
+    """The group `name` if it is in this file: a link out of it is not followed."""
+    found = resolve(file, name)
+    if found is None or found.dangling or found.link is not None:
+        return None
+    group = file[found.dataset]
+    return group if isinstance(group, h5py.Group) else None
 
 
 def _follow(

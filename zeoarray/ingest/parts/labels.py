@@ -173,13 +173,6 @@ def kept(account: Account, frames: int) -> Array:
     return np.setdiff1d(np.arange(frames), ignore)
 
 
-def as_slice(index: Array) -> slice | Array:
-    """Consecutive numbers as a slice, which later indices compose with more cheaply."""
-    if index.size and np.all(np.diff(index) == 1):
-        return slice(int(index[0]), int(index[-1]) + 1)
-    return index
-
-
 def finish(
     ds: xr.Dataset,
     like: schema.Schema,

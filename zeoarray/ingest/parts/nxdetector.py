@@ -20,6 +20,7 @@ import numpy as np
 from zeoarray import units
 from zeoarray.errors import SourceError, UnitError
 from zeoarray.ingest.parts import hdf5
+from zeoarray.ingest.parts.poni import Poni
 
 Array = np.ndarray[Any, Any]
 
@@ -36,21 +37,6 @@ class Placed:
     row: Array
     shape: tuple[int, int] | None
     """Rows, columns; None where the file does not state them."""
-
-
-@dataclass(frozen=True)
-class Poni:
-    """The same in pyFAI's terms: lengths in m, angles in rad."""
-
-    distance: float
-    poni1: float
-    poni2: float
-    rot1: float
-    rot2: float
-    rot3: float
-    pixel1: float
-    pixel2: float
-    orientation: int
 
 
 def read_detector(file: h5py.File, path: Path, name: str | None = None) -> Placed:

@@ -22,6 +22,22 @@ _METRES_PER_ANGSTROM = 1e-10
 
 
 @dataclass(frozen=True)
+class Poni:
+    """Where a detector is, in pyFAI's terms: lengths in m, angles in rad."""
+
+    distance: float
+    poni1: float
+    poni2: float
+    rot1: float
+    rot2: float
+    rot3: float
+    pixel1: float
+    pixel2: float
+    orientation: int | None
+    """Origin of the image, 1 to 4; None where it is not stated."""
+
+
+@dataclass(frozen=True)
 class PoniContent:
     """What a ``.poni`` states."""
 

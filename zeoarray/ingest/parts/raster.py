@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
-from zeoarray.ingest.parts import hdf5, labels, setting
-from zeoarray.ingest.parts.angles import given
-from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, flattened, variable
+from zeoarray.ingest.parts import labels, motors, setting
+from zeoarray.ingest.parts.arrays import (
+    Array,
+    HDF5Array,
+    MissingArray,
+    as_slice,
+    check_images,
+    flattened,
+    variable,
+)
 from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.reader import ANGLES, GEOMETRY, scalar
 
@@ -22,148 +28,10 @@ TAKES = ANGLES | GEOMETRY | {"dataset", "ignore"}
 """Options that mean something to diffraction frames in an HDF5 file."""
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Positions of one motor, or readings of one monitor, over the points of a scan."""
-
-    name: str
-    values: Array
-    axes: tuple[int, ...] | None = None
-    """The axes of the grid that the axes of `values` are; None where the file does not say."""
-
-
-def axes_of(finder: Finder, name: str) -> tuple[int, ...] | None:
-    """The scan axes that the NXdata around the motor `name` says it belongs to; None without."""
-    folder, _, motor = name.rpartition("/")
-    group = finder.file.get(folder)
-    said = None if group is None else group.attrs.get(f"{motor}_indices")
-    try:
-        return None if said is None else tuple(int(hdf5.text(axis)) for axis in np.ravel(said))
-    except ValueError:
-        finder.note(f"{name}: its indices {said!r} are no numbers; ignored")
-        return None
-
-
-def grid_of(motions: Mapping[str, Motion]) -> tuple[int, ...]:
-    """Scan points along each axis, from the motors alone: for frames that cannot be reached."""
-    sizes: dict[int, int] = {}
-    loose: list[int] = []
-    for motion in motions.values():
-        shape = motion.values.shape
-        if motion.values.size == 1:
-            continue
-        if motion.axes is not None and len(motion.axes) == len(shape):
-            sizes |= dict(zip(motion.axes, shape, strict=True))
-        elif len(shape) > 1:
-            return tuple(shape)
-        else:
-            loose.append(shape[0])
-    if not sizes and len(set(loose)) == 1:
-        return (loose[0],)
-    free = (axis for axis in range(len(sizes) + len(loose)) if axis not in sizes)
-    sizes |= dict(zip(free, loose, strict=False))
-    return tuple(sizes[axis] for axis in sorted(sizes)) or (0,)
-
-
-def spread(finder: Finder, motion: Motion, grid: tuple[int, ...], *, what: str) -> Array:
-    """The value of `motion` at every point of `grid`, NaN where there is none.
-
-    A motor may have one value, one for each step along its axis, or one for each point. An
-    interrupted scan has more motor positions than frames, or room for more frames than it took.
-
-    Parameters
-    ----------
-    finder
-        The open file, for notes.
-    motion
-        The motor.
-    grid
-        Scan points along each axis.
-    what
-        What the motor sets, for messages.
-
-    Raises
-    ------
-    SourceError
-        Where the positions do not fit the grid, or could belong to either of two axes.
-    """
-    values = motion.values
-    if values.size == 1:
-        return np.full(grid, float(values.reshape(-1)[0]))
-    axes = motion.axes
-    if axes is None or len(axes) != values.ndim or max(axes) >= len(grid):
-        axes = _likely_axes(values.shape, grid)
-    if axes is None and values.size == math.prod(grid):
-        return values.reshape(grid)
-    if axes is None:
-        raise SourceError(
-            f"{finder.path}: the positions of {what} do not fit the frames",
-            got=f"{motion.name} of the shape {values.shape}",
-            expected=f"scan points of the shape {grid}: one position for each, or one for each "
-            "step along one axis",
-        )
-    sizes = tuple(grid[axis] for axis in axes)
-    if values.shape != sizes:
-        finder.note(
-            f"{what}: {motion.name} has {values.shape} positions for {sizes} scan points; those "
-            "that have both are used"
-        )
-    fitted = np.full(sizes, np.nan)
-    common = tuple(slice(0, min(a, b)) for a, b in zip(values.shape, sizes, strict=True))
-    fitted[common] = values[common]
-    order = np.argsort(axes)
-    shape = [grid[axis] if axis in axes else 1 for axis in range(len(grid))]
-    return np.broadcast_to(fitted.transpose(order).reshape(shape), grid).copy()
-
-
-def reading(
-    finder: Finder, name: str, found: tuple[str, Array] | None, grid: tuple[int, ...]
-) -> dict[str, Motion]:
-    """What was read beside the frames, as `frames` takes it; empty where it fits no grid.
-
-    Parameters
-    ----------
-    finder
-        The open file, for notes.
-    name
-        The variable: ``monitor``.
-    found
-        Name and values in the file, or None where there are none.
-    grid
-        Scan points along each axis.
-    """
-    if found is None:
-        return {}
-    motion = Motion(*found)
-    fits = motion.values.size in (1, math.prod(grid)) or motion.values.shape == grid
-    if not fits and _likely_axes(motion.values.shape, grid) is None:
-        finder.note(
-            f"{name}: {found[0]} of the shape {motion.values.shape} does not fit the scan points "
-            f"{grid}; ignored"
-        )
-        return {}
-    return {name: motion}
-
-
-def _likely_axes(shape: tuple[int, ...], grid: tuple[int, ...]) -> tuple[int, ...] | None:
-    if len(shape) == len(grid):
-        return tuple(range(len(grid)))
-    if len(shape) == 1:
-        fitting = [axis for axis, size in enumerate(grid) if size == shape[0]]
-        return (fitting[0],) if len(fitting) == 1 else None
-    return None
-
-
-def given_angles(finder: Finder) -> Motion | None:
-    """Angles [deg] that the user gives in place of the file's; None where there are none."""
-    found = given(finder)
-    return None if found is None else Motion(found[1], found[0])
-
-
 def frames(
     finder: Finder,
     array: HDF5Array | MissingArray,
-    motions: Mapping[str, Motion],
+    motions: Mapping[str, motors.Motion],
     *,
     keys: Array | None = None,
     scalars: Mapping[str, xr.Variable],
@@ -191,9 +59,9 @@ def frames(
     SourceError
         Where the frames are no images, no frame has a position, or positions do not fit.
     """
-    _check(finder, array)
+    check_images(array, one_axis=False)
     grid = array.shape[:-2]
-    listed = {n: spread(finder, m, grid, what=n).ravel() for n, m in motions.items()}
+    listed = {n: motors.spread(finder, m, grid, what=n).ravel() for n, m in motions.items()}
     total = math.prod(grid)
     kept = labels.kept(finder, total)
     if keys is not None and keys.size == total:
@@ -209,30 +77,13 @@ def frames(
         )
     whole = variable(("frame", "det_y", "det_x"), flattened(array, len(grid)))
     coords = {n: xr.Variable(("frame",), values[kept]) for n, values in listed.items()}
-    ds = xr.Dataset({"counts": whole[labels.as_slice(kept)]}, coords | dict(scalars))
+    ds = xr.Dataset({"counts": whole[as_slice(kept)]}, coords | dict(scalars))
     ds = labels.finish(
         ds, schema.SCAN_XRDCT, reader=reader, source=finder.files, notes=finder.notes
     )
     return (
         ds.assign_attrs(missing=[array.entry("counts")]) if isinstance(array, MissingArray) else ds
     )
-
-
-def _check(finder: Finder, array: HDF5Array | MissingArray) -> None:
-    if isinstance(array, MissingArray):
-        return
-    if len(array.shape) < 3:
-        raise SourceError(
-            f"{array.path}: {array.dataset} holds no diffraction frames",
-            got=f"shape {array.shape}",
-            expected="scan axes, then rows and columns of the detector",
-        )
-    if 0 in array.shape:
-        raise SourceError(
-            f"{array.path}: {array.dataset} holds nothing",
-            got=f"shape {array.shape}",
-            expected="frames; an interrupted scan leaves such datasets",
-        )
 
 
 def _left(finder: Finder, kept: Array, good: Array, why: str) -> Array:

@@ -15,7 +15,7 @@ import xarray as xr
 from zeoarray import schema
 from zeoarray.errors import SourceError
 from zeoarray.ingest.parts import clock, flats, labels, setting
-from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, variable
+from zeoarray.ingest.parts.arrays import Array, MissingArray, as_slice, check_images, variable
 from zeoarray.ingest.parts.finder import Account, Finder, Places
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.parts.projections import PROJECTION, angles
@@ -61,7 +61,7 @@ def read(finder: Finder, places: Places, *, reader: str) -> xr.Dataset:
             expected="a 3D dataset at one of " + ", ".join(places.frames[:4]),
             do="--dataset PATH, where they are elsewhere in the file",
         )
-    check_frames(finder, array)
+    check_images(array, one_axis=True)
     frames = array.shape[0] if array.ndim == 3 else 0
     if keys is None:
         finder.note("there is no image_key: every frame is taken as a projection")
@@ -80,29 +80,6 @@ def read(finder: Finder, places: Places, *, reader: str) -> xr.Dataset:
     pixel_um = pixel_sizes(finder, places)
     facts = scalars(finder, places)
     return assemble(finder, stacks, angle, pixel_um=pixel_um, scalars=facts, reader=reader)
-
-
-def check_frames(finder: Finder, array: HDF5Array | MissingArray) -> None:
-    """Raise unless `array` is a stack of images with something in it (or is missing)."""
-    if isinstance(array, MissingArray):
-        return
-    if len(array.shape) != 3:
-        raise SourceError(
-            f"{array.path}: {array.dataset} is not a stack of images",
-            got=f"shape {array.shape}",
-            expected="three dims: frame, row, column",
-            do="--dataset PATH, where the frames are elsewhere in the file",
-        )
-    if 0 in array.shape:
-        raise SourceError(
-            f"{array.path}: {array.dataset} holds nothing",
-            got=f"shape {array.shape}",
-            expected="frames; an interrupted scan leaves such datasets",
-        )
-    if array.dtype.kind not in "uif":
-        raise SourceError(
-            f"{array.path}: {array.dataset} holds no images", got=f"dtype {array.dtype}"
-        )
 
 
 def _image_key(finder: Finder, places: Places) -> Array | None:
@@ -165,7 +142,7 @@ def assemble(
     variables: dict[str, xr.Variable] = {}
     coords: dict[str, xr.Variable] = {"angle": angle}
     for name, stack in stacks.items():
-        variables[name] = variable(DIMS[name], stack.array)[labels.as_slice(stack.chosen)]
+        variables[name] = variable(DIMS[name], stack.array)[as_slice(stack.chosen)]
         if stack.time is not None:
             coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
     if {"time", "flat_time"} <= coords.keys():

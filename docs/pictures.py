@@ -30,7 +30,7 @@ def main(files: Path) -> None:
 
 
 def save(figure: plt.Figure, name: str) -> None:
-    figure.savefig(OUT / f"{name}.png", dpi=110, bbox_inches="tight")
+    figure.savefig(OUT / f"{name}.png", dpi=80, bbox_inches="tight")
     plt.close(figure)
 
 
@@ -63,10 +63,10 @@ def tomogram(files: Path) -> plt.Figure:
     transmission = xct.normalize(scan)["transmission"]
     figure, grid = plt.subplots(2, 2, figsize=(13, 7), layout="constrained")
     middle = scan.sizes["z"] // 2
-    scan["counts"][0].plot.imshow(ax=grid[0, 0], cmap="gray")
-    transmission[0].plot.imshow(ax=grid[0, 1], cmap="gray")
-    scan["counts"][:, middle].plot.imshow(ax=grid[1, 0], cmap="gray")
-    transmission[:, middle].plot.imshow(ax=grid[1, 1], cmap="gray")
+    scan["counts"][0].plot.imshow(ax=grid[0, 0], cmap="gray", robust=True)
+    transmission[0].plot.imshow(ax=grid[0, 1], cmap="gray", robust=True)
+    scan["counts"][:, middle].plot.imshow(ax=grid[1, 0], cmap="gray", robust=True)
+    transmission[:, middle].plot.imshow(ax=grid[1, 1], cmap="gray", robust=True)
     for axes, title in zip(
         grid.flat,
         ("a raw projection", "its transmission", "a raw sinogram", "its transmission"),
@@ -82,8 +82,9 @@ def diffraction(files: Path) -> plt.Figure:
     frames = zeoarray.open_scan(raw, {"beam_size": 25.0})
     reduced = zeoarray.open_scan(files / f"{raw.stem}_processed.nxs", {"beam_size": 25.0})
     figure, grid = plt.subplots(1, 3, figsize=(16, 4.5), layout="constrained")
-    counts = frames["counts"][frames.sizes["frame"] // 2].astype(float)
-    np.log1p(counts.where(counts >= 0)).plot.imshow(ax=grid[0], cmap="magma")
+    middle = int(np.abs(frames["u"].values).argmin())
+    counts = frames["counts"][middle].astype(float)
+    np.log1p(counts.where(counts >= 0)).plot.imshow(ax=grid[0], cmap="magma", vmax=5)
     grid[0].set(title="a frame, log(1 + counts)", aspect="equal")
     pattern = reduced["intensity"].mean(["z", "angle", "u"])
     pattern.sel(q=slice(1.0, 3.0)).plot(ax=grid[1])

@@ -10,31 +10,25 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from zeoarray.errors import ArgumentError, SourceError
 from zeoarray.ingest.parts import gaps
 from zeoarray.ingest.parts.arrays import as_slice
+from zeoarray.ingest.parts.views import OuterArray
 
 Array = np.ndarray[Any, Any]
 Opener = Callable[[], xr.Dataset]
 
 
 @dataclass
-class JoinedArray(BackendArray):
+class JoinedArray(OuterArray):
     """Lazy arrays end to end along one axis: each part is read only where it is indexed."""
 
     parts: list[xr.Variable]
     axis: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         along = np.arange(self.shape[self.axis])[key[self.axis]]

@@ -15,12 +15,13 @@ from xarray.backends import BackendArray, CachingFileManager
 from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError
+from zeoarray.ingest.parts.views import OuterArray
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass
-class HDF5Array(BackendArray):
+class HDF5Array(OuterArray):
     """A dataset of an HDF5 file that is read where it is indexed, and pickles as its address."""
 
     path: Path
@@ -35,12 +36,6 @@ class HDF5Array(BackendArray):
         self._files = CachingFileManager(
             h5py.File, str(self.path), mode="r", kwargs={"locking": False}
         )
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         try:

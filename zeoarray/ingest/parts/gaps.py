@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from zeoarray import schema
 from zeoarray.errors import SourceError
+from zeoarray.ingest.parts.views import OuterArray
 
 Array = np.ndarray[Any, Any]
 Opened = Sequence[tuple[Path, xr.Dataset]]
@@ -25,7 +25,7 @@ CLOSE = 0.25
 
 
 @dataclass
-class GappedArray(BackendArray):
+class GappedArray(OuterArray):
     """A lazy array with NaN put in along one axis, where nothing was measured."""
 
     source: xr.Variable
@@ -45,12 +45,6 @@ class GappedArray(BackendArray):
         """That of the source."""
         dtype: np.dtype[Any] = self.source.dtype
         return dtype
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         before, after = key[: self.axis], key[self.axis + 1 :]

@@ -16,10 +16,9 @@ from typing import Any
 import fabio
 import numpy as np
 import tifffile
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from zeoarray.errors import SourceError
+from zeoarray.ingest.parts.views import OuterArray
 
 Array = np.ndarray[Any, Any]
 
@@ -176,7 +175,7 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
 
 
 @dataclass
-class ImageStack(BackendArray):
+class ImageStack(OuterArray):
     """Frames of image files, (frame, row, column); each is read where it is indexed."""
 
     frames: tuple[tuple[str, int], ...]
@@ -188,12 +187,6 @@ class ImageStack(BackendArray):
     def shape(self) -> tuple[int, ...]:
         """Frames, rows, columns."""
         return (len(self.frames), *self.frame_shape)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         which = np.arange(len(self.frames))[key[0]]

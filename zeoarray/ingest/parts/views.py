@@ -1,9 +1,10 @@
-"""Lazy arrays seen another way: axes permuted, values scaled or squared, where they are read."""
+"""What lazy arrays share, and a view of one: axes permuted, values scaled, where they are read."""
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from xarray.backends import BackendArray
@@ -28,8 +29,34 @@ class Readable(Protocol):
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Array: ...
 
 
+class OuterArray(BackendArray, abc.ABC):
+    """A lazy array that is read by an integer, a slice or an index array along each axis."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            """Size of each axis."""
+            ...
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
+        # xarray fails on a slice that goes backwards and holds nothing.
+        parts = (
+            slice(0, 0) if isinstance(part, slice) and not len(range(size)[part]) else part
+            for part, size in zip(key.tuple, self.shape, strict=True)
+        )
+        values: Array = indexing.explicit_indexing_adapter(
+            type(key)(tuple(parts)), self.shape, indexing.IndexingSupport.OUTER, self._read
+        )
+        return values
+
+    @abc.abstractmethod
+    def _read(self, key: tuple[Any, ...]) -> Array:
+        """Read what `key` names: one integer, slice or index array for each axis."""
+
+
 @dataclass
-class View(BackendArray):
+class View(OuterArray):
     """`source` with other axes, and ``offset + scale * value ** power`` for its values.
 
     xarray's own transpose of a lazy array turns every later index into point-wise indexing,
@@ -58,12 +85,6 @@ class View(BackendArray):
     @property
     def _changes(self) -> bool:
         return (self.scale, self.offset, self.power) != (1.0, 0.0, 1)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Array:
-        values: Array = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.OUTER, self._read
-        )
-        return values
 
     def _read(self, key: tuple[Any, ...]) -> Array:
         asked: list[Any] = [0] * len(self.source.shape)

@@ -76,16 +76,7 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
     SourceError
         Where a file is missing, given twice, repeats positions, or does not match the others.
     """
-    absent = [str(path) for path, _ in files if not path.is_file()]
-    twice = [str(path) for path, n in Counter(path for path, _ in files).items() if n > 1]
-    if absent or twice:
-        raise SourceError(
-            f"{len(files)} files cannot be joined along {dim!r}",
-            got="\n".join(
-                [f"missing: {p}" for p in absent] + [f"given more than once: {p}" for p in twice]
-            ),
-            do="leave these out, or give the right paths",
-        )
+    _present_once([path for path, _ in files], dim)
     opened = [(path, open_one()) for path, open_one in files]
     along = "frame" if all("frame" in ds.dims for _, ds in opened) and dim == "z" else dim
     if along not in opened[0][1].dims:
@@ -115,6 +106,19 @@ def join(files: Sequence[tuple[Path, Opener]], dim: str) -> xr.Dataset:
         joined={"along": along, "sizes": {p: n[along] for p, n in sizes.items()},
                 "short": _short(sizes, along)},
     )  # fmt: skip
+
+
+def _present_once(paths: Sequence[Path], dim: str) -> None:
+    absent = [str(path) for path in paths if not path.is_file()]
+    twice = [str(path) for path, n in Counter(paths).items() if n > 1]
+    if absent or twice:
+        raise SourceError(
+            f"{len(paths)} files cannot be joined along {dim!r}",
+            got="\n".join(
+                [f"missing: {p}" for p in absent] + [f"given more than once: {p}" for p in twice]
+            ),
+            do="leave these out, or give the right paths",
+        )
 
 
 def _short(sizes: dict[str, dict[str, int]], along: str) -> dict[str, str]:

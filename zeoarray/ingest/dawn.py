@@ -105,7 +105,7 @@ class _Result:
         array = hdf5.array(self.file, f"{self.folder}/{name}", link_root=self.options.link_root)
         if isinstance(array, MissingArray):
             # Without the data its dims are not known either: nothing can be shown.
-            array[indexing.BasicIndexer(())]
+            raise array.error()
         return array
 
     def _has(self, name: str) -> bool:

@@ -82,13 +82,12 @@ def into_store(
         wait=wait,
         progress=None if reference else progress,
     )
-    changed = [name for name, stamp in _stamps(ds).items() if stamp != before[name]]
-    if changed:
-        raise SourceError(
-            f"{into}: a source file changed while it was read",
-            got=", ".join(changed),
-            do="wait until it is written, and ingest it anew (--overwrite)",
-        )
+    _unchanged(
+        ds,
+        before,
+        f"{into}: a source file changed while it was read",
+        do="wait until it is written, and ingest it anew (--overwrite)",
+    )
     return path
 
 
@@ -132,11 +131,16 @@ def _settled(ds: xr.Dataset) -> dict[str, Any]:
     rest = SETTLED_S - (time.time() - newest)
     if 0 < rest <= SETTLED_S:
         time.sleep(rest)
-        changed = [name for name, stamp in _stamps(ds).items() if stamp != before[name]]
-        if changed:
-            raise SourceError(
-                "a source file is still being written",
-                got=", ".join(changed),
-                do="wait until it is whole, then run the same command again",
-            )
+        _unchanged(
+            ds,
+            before,
+            "a source file is still being written",
+            do="wait until it is whole, then run the same command again",
+        )
     return before
+
+
+def _unchanged(ds: xr.Dataset, before: dict[str, Any], what: str, *, do: str) -> None:
+    changed = [name for name, stamp in _stamps(ds).items() if stamp != before[name]]
+    if changed:
+        raise SourceError(what, got=", ".join(changed), do=do)

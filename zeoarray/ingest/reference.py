@@ -22,6 +22,7 @@ from zeoarray import lazy, store
 from zeoarray.errors import LinkError, SourceError, ZeoError
 from zeoarray.ingest import concat, scan
 from zeoarray.ingest.parts import hdf5
+from zeoarray.ingest.parts.arrays import HDF5Array
 
 Progress = Callable[[int, int], None]
 Array = np.ndarray[Any, Any]
@@ -76,7 +77,7 @@ def chunk_map(ds: xr.Dataset, *, progress: Progress | None = None) -> xr.Dataset
 class _Told:
     """Tells how many of the bytes to be mapped are done."""
 
-    def __init__(self, arrays: dict[str, list[hdf5.HDF5Array]], progress: Progress | None) -> None:
+    def __init__(self, arrays: dict[str, list[HDF5Array]], progress: Progress | None) -> None:
         distinct = {(a.path, a.dataset): a for parts in arrays.values() for a in parts}.values()
         self.total = sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in distinct)
         self.done, self.progress = 0, progress
@@ -89,10 +90,10 @@ class _Told:
             yield row
 
 
-def _behind(variable: xr.Variable) -> list[hdf5.HDF5Array]:
+def _behind(variable: xr.Variable) -> list[HDF5Array]:
     """The HDF5 datasets that a lazy variable reads from; none where it reads from elsewhere."""
     data: Any = variable._data
-    while data is not None and not isinstance(data, (hdf5.HDF5Array, concat.JoinedArray)):
+    while data is not None and not isinstance(data, (HDF5Array, concat.JoinedArray)):
         data = getattr(data, "array", None)
     if isinstance(data, concat.JoinedArray):
         found = [_behind(part) for part in data.parts]
@@ -100,7 +101,7 @@ def _behind(variable: xr.Variable) -> list[hdf5.HDF5Array]:
     return [] if data is None else [data]
 
 
-def _chunks(array: hdf5.HDF5Array) -> Iterator[tuple[int, int, int, int]]:
+def _chunks(array: HDF5Array) -> Iterator[tuple[int, int, int, int]]:
     """Offset, bytes, filter mask and checksum of every chunk, in the order of the dataset."""
     with hdf5.opened(array.path) as file:
         dataset = file[array.dataset]

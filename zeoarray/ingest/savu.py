@@ -175,15 +175,13 @@ def _volume(
     ds = labels.finish(ds, schema.VOLUME_XCT, reader=NAME, source=source, notes=notes)
     if pixel is None:
         ds["attenuation"].attrs["units"] = "1/px"
-        for dim in sizes:
-            ds[dim].attrs["units"] = "px"
     return _with_missing(ds, "attenuation", array)
 
 
 def _with_missing(ds: xr.Dataset, name: str, array: Readable) -> xr.Dataset:
     if not isinstance(array, MissingArray):
         return ds
-    return ds.assign_attrs(missing=[{"variable": name, "link": array.link}])
+    return ds.assign_attrs(missing=[array.entry(name)])
 
 
 def volume_of_images(
@@ -312,9 +310,6 @@ def _corrected(file: h5py.File, path: Path, output: _Output, options: Options) -
     lazy = xr.Variable(("angle", "z", "u"), indexing.LazilyIndexedArray(view))
     ds = labels.cropped(xr.Dataset({name: lazy}, coords), options.crop, ("z", "u"))
     ds = labels.finish(ds, TRANSMISSION, reader=NAME, source=[path], notes=notes)
-    if pixel is None:
-        for dim in ("z", "u"):
-            ds[dim].attrs["units"] = "px"
     return _with_missing(ds, name, array)
 
 

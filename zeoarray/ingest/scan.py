@@ -94,16 +94,7 @@ def open_scan(
     if not paths:
         raise ArgumentError("no source was given", expected="a file, a pattern or several files")
     absolute = [Path(p).expanduser().absolute() for p in paths]
-    if join is None and len(absolute) > 1:
-        raise ArgumentError(
-            "several files make one node only along a dim",
-            got=f"{len(absolute)} files",
-            do="say which: --concat z (in Python: join='z')",
-        )
-    if join is None:
-        ds = _open_one(absolute[0], resolved, reader)
-    else:
-        ds = concat.join([(p, _opener(p, resolved, reader)) for p in absolute], join)
+    ds = _open_all(absolute, resolved, reader, join)
     request = {
         "source": [str(p) for p in absolute],
         "options": resolved.model_dump(mode="json", exclude_unset=True),
@@ -112,6 +103,20 @@ def open_scan(
     }
     ds = ds.assign_attrs(request=request)
     return lazy.chunked(ds) if chunked else ds
+
+
+def _open_all(
+    paths: Sequence[Path], options: Options, reader: str | None, join: str | None
+) -> xr.Dataset:
+    if join is not None:
+        return concat.join([(path, _opener(path, options, reader)) for path in paths], join)
+    if len(paths) > 1:
+        raise ArgumentError(
+            "several files make one node only along a dim",
+            got=f"{len(paths)} files",
+            do="say which: --concat z (in Python: join='z')",
+        )
+    return _open_one(paths[0], options, reader)
 
 
 def _opener(path: Path, options: Options, reader: str | None) -> concat.Opener:

@@ -85,7 +85,7 @@ def _of_hdf5(account: Account, name: str, path: Path, dataset: str | None) -> tu
         dataset = dataset or _only_stack(path, file)
         array = hdf5.array(file, dataset, link_root=options.link_root)
         if isinstance(array, MissingArray):
-            raise hdf5.missing(path, array.link, array.target, array.why)
+            raise array.error()
         keys = None if places is None else other.values(places.image_key, what="image_key")
     if len(array.shape) != 3 or 0 in array.shape:
         raise SourceError(

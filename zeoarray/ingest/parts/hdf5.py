@@ -15,39 +15,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError, nearest
-from zeoarray.ingest.parts.arrays import (
-    Array,
-    HDF5Array,
-    MissingArray,
-    missing,
-    read_outer,
-    reason,
-    unreadable,
-)
-
-__all__ = [
-    "HDF5Array",
-    "MissingArray",
-    "Place",
-    "absent",
-    "array",
-    "datasets",
-    "holds",
-    "is_hdf5",
-    "lazy",
-    "locate",
-    "missing",
-    "opened",
-    "own_group",
-    "read",
-    "read_outer",
-    "resolve",
-    "text",
-]
-
+from zeoarray.ingest.parts.arrays import Array, HDF5Array, MissingArray, reason, unreadable
 
 MOST_LINKS = 16
 """Links that may lie between a name and its data."""
@@ -282,19 +252,6 @@ def _unreachable_part(
         why = _why_not(path, name, link_root)
         return f"{found.name} -> {name} (a part of the dataset)", Path(name), why
     return None
-
-
-def lazy(
-    file: h5py.File,
-    name: str,
-    *,
-    link_root: Mapping[str, str] | None = None,
-    shape_if_missing: tuple[int, ...] = (),
-) -> indexing.LazilyIndexedArray:
-    """`array`, as xarray takes it without reading it."""
-    return indexing.LazilyIndexedArray(
-        array(file, name, link_root=link_root, shape_if_missing=shape_if_missing)
-    )
 
 
 def read(

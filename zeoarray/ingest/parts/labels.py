@@ -186,7 +186,7 @@ def finish(
     Parameters
     ----------
     ds
-        Values in the units of the schema.
+        Values in the units of the schema; positions may say that they are in px.
     like
         The schema whose units and descriptions are set.
     reader
@@ -197,4 +197,9 @@ def finish(
         What was assumed, one sentence each.
     """
     attrs = {"reader": reader, "source": [str(path) for path in source], "notes": list(notes)}
-    return schema.describe(ds, like).assign_attrs(attrs)
+    # Without a pixel size positions are in px.
+    in_pixels = [name for name in ds.variables if ds[name].attrs.get("units") == "px"]
+    out = schema.describe(ds, like).assign_attrs(attrs)
+    for name in in_pixels:
+        out[name].attrs["units"] = "px"
+    return out

@@ -167,11 +167,7 @@ class _Reading:
                     got=f"{variable.shape[1:]} pixels",
                     expected=f"{whole.shape[1:]} pixels",
                 )
-        ds = self.finished(xr.Dataset(variables, coords), schema.SCAN_XCT, ("z", "u"))
-        if pixel is None:
-            for dim in ("z", "u"):
-                ds[dim].attrs["units"] = "px"
-        return ds
+        return self.finished(xr.Dataset(variables, coords), schema.SCAN_XCT, ("z", "u"))
 
     def _kinds(self, frames: int) -> dict[str, list[int]]:
         key = self.layout.image_key
@@ -351,11 +347,7 @@ class _Reading:
                 expected="floating-point numbers",
             )
         variables = {"attenuation": xr.Variable(to, indexing.LazilyIndexedArray(view))}
-        ds = self.finished(xr.Dataset(variables, coords), schema.VOLUME_XCT, to)
-        if pixel is None:
-            for dim in to:
-                ds[dim].attrs["units"] = "px"
-        return ds
+        return self.finished(xr.Dataset(variables, coords), schema.VOLUME_XCT, to)
 
     def _per_cm(self, unit: str | None, pixel: float | None) -> float:
         if unit is None:

@@ -161,7 +161,6 @@ def assemble(
     ds = labels.finish(
         ds, schema.SCAN_XCT, reader=reader, source=account.files, notes=account.notes
     )
-    _keep_units(ds, coords)
     gone = {n: s.array for n, s in stacks.items() if isinstance(s.array, MissingArray)}
     return ds.assign_attrs(missing=[a.entry(n) for n, a in gone.items()]) if gone else ds
 
@@ -180,13 +179,6 @@ def _sized(stacks: Mapping[str, Stack]) -> dict[str, Stack]:
 def _along(times: xr.Variable, dim: str) -> xr.Variable:
     """`times` with its dim named `dim`."""
     return xr.Variable((dim,), times.values, times.attrs)
-
-
-def _keep_units(ds: xr.Dataset, coords: Mapping[str, xr.Variable]) -> None:
-    """Positions without a pixel size are in px, and the order of frames is a number."""
-    for name, coord in coords.items():
-        if "units" in coord.attrs:
-            ds[name].attrs["units"] = coord.attrs["units"]
 
 
 def pixel_sizes(finder: Finder, places: Places) -> dict[str, float | None]:

@@ -115,6 +115,15 @@ def test_positions_that_are_on_no_grid(tmp_path: Path) -> None:
     assert "varies by up to 0.25 um where it should rest" in str(caught.value)
 
 
+def test_a_column_without_a_position(tmp_path: Path) -> None:
+    path = written(tmp_path / "mm.nxs")
+    with h5py.File(path, "a") as file:
+        put(file, f"{STXM}/data/x", np.array([[np.nan, 1, 2, 3], [np.nan, 1, 2, 3]]), "mm")
+    with pytest.raises(SourceError, match="1 of 4 positions of u are not known") as caught:
+        opened(path)
+    assert "integrate the frames" in str(caught.value)
+
+
 def test_positions_that_tremble_are_on_a_grid(tmp_path: Path) -> None:
     path = written(tmp_path / "mm.nxs")
     x = np.array([[0, 1, 2, 3], [0.01, 1.01, 2.01, 3.01]])

@@ -73,7 +73,7 @@ def read_back(root: Path) -> list[list[str]]:
     for state in ("cold", "warm"):
         rates = []
         for blocks in (
-            [(slice(i, i + 32),) for i in range(0, frames, 32)],
+            [(slice(i, i + 16),) for i in range(0, frames, 16)],
             [(slice(None), slice(i, i + 8)) for i in range(0, rows, 8)],
         ):
             if state == "cold":

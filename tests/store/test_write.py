@@ -339,7 +339,7 @@ def test_two_writers_of_one_node_exclude_each_other(tmp_path: Path) -> None:
 
 def test_the_layouts_are_those_of_the_data_model() -> None:
     layout = encode.layout_of(("angle", "z", "u"), (4000, 2160, 2560), 2)
-    assert (layout.shard, layout.chunk) == ((32, 2160, 2560), (32, 8, 2560))
+    assert (layout.shard, layout.chunk) == ((32, 2160, 2560), (16, 8, 2560))
     other = encode.layout_of(("a", "b"), (100_000, 1000), 4)
     assert other.shard_nbytes(4) <= 1 << 26
     assert write.plan(scan()).large.keys() == {"counts", "flat"}

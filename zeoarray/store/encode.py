@@ -34,7 +34,7 @@ CLEVEL: Final = 5
 MISSING = 2**64 - 1
 
 SHARDED: dict[tuple[str, ...], tuple[tuple[int | None, ...], tuple[int | None, ...]]] = {
-    ("angle", "z", "u"): ((32, None, None), (32, 8, None)),
+    ("angle", "z", "u"): ((32, None, None), (16, 8, None)),
     ("flat_frame", "z", "u"): ((16, None, None), (16, 8, None)),
     ("dark_frame", "z", "u"): ((16, None, None), (16, 8, None)),
     ("frame", "det_y", "det_x"): ((16, None, None), (1, None, None)),
@@ -44,7 +44,10 @@ SHARDED: dict[tuple[str, ...], tuple[tuple[int | None, ...], tuple[int | None, .
     ("z", "y", "x", "q"): ((1, 1, None, None), (1, 1, None, None)),
     ("phase", "z", "y", "x"): ((1, 16, None, None), (1, 16, 128, 128)),
 }
-"""(shard, chunk) of the dims that the data model names; None is the whole dim."""
+"""(shard, chunk) of the dims that the data model names; None is the whole dim.
+
+Of six layouts of a scan, chunks of 16 angles by 8 rows read projections and sinograms equally fast
+(32 angles: projections at less than half the speed of sinograms)."""
 
 SMALL = 1 << 22
 """Arrays of fewer bytes than this, and all coordinates, are written as one chunk by zarr."""

@@ -169,8 +169,7 @@ def measure(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F
 
 
 def _register(function: F, kind: Kind, version: int, cites: tuple[str, ...]) -> F:
-    module = function.__module__.rpartition(".")[2]
-    entry = Step(f"{module}.{function.__name__}", kind, version, cites, function)
+    entry = Step(f"{_unit(function)}.{function.__name__}", kind, version, cites, function)
     _check(entry)
 
     @functools.wraps(function)
@@ -192,6 +191,12 @@ def _register(function: F, kind: Kind, version: int, cites: tuple[str, ...]) -> 
 
     STEPS[entry.name] = entry
     return typing.cast(F, verb)
+
+
+def _unit(function: Callable[..., Any]) -> str:
+    """Module or package of a verb as users call it: ``xct`` also for ``zeoarray.xct.frames``."""
+    parts = function.__module__.split(".")
+    return parts[1] if parts[0] == __name__.partition(".")[0] and len(parts) > 1 else parts[-1]
 
 
 def _check(entry: Step) -> None:

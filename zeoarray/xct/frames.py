@@ -1,4 +1,4 @@
-"""The verbs of X-ray tomography: from raw frames to absorbance."""
+"""From raw frames to absorbance: flats, darks, and minus the logarithm."""
 
 from __future__ import annotations
 

@@ -1,0 +1,42 @@
+"""Every kind of node in one table, and the page that is printed from it."""
+
+from __future__ import annotations
+
+from zeoarray.schema.xct import (
+    ABSORBANCE_XCT,
+    FRAMES_XCT,
+    NORMALIZED_XCT,
+    REFERENCED_XCT,
+    SCAN_XCT,
+    VOLUME_XCT,
+)
+from zeoarray.schema.xrdct import POWDER, SCAN_XRDCT, SINOGRAM
+
+SCHEMAS = (
+    SCAN_XCT,
+    REFERENCED_XCT,
+    NORMALIZED_XCT,
+    ABSORBANCE_XCT,
+    FRAMES_XCT,
+    SCAN_XRDCT,
+    SINOGRAM,
+    VOLUME_XCT,
+    POWDER,
+)
+VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
+"""Every variable of the data model, each once."""
+FLAGS = frozenset(var.name for var in VARS if var.kind == "flag")
+
+
+def reference() -> str:
+    """Return the reference page of the data model, in Markdown."""
+    lines = ["# Data model", "", "Printed from `zeoarray/schema/` by `make docs`.", ""]
+    for schema in SCHEMAS:
+        lines += [f"## {schema.name}", "", "| name | dims | kind | unit | meaning |"]
+        lines += ["|---|---|---|---|---|"]
+        for var in (*schema.required, *schema.optional):
+            name = f"**`{var.name}`**" if var in schema.required else f"`{var.name}`"
+            dims = ", ".join(var.dims) or "scalar"
+            lines.append(f"| {name} | {dims} | {var.kind} | {var.units or ''} | {var.doc} |")
+        lines += ["", "What is in bold must be there.", ""]
+    return "\n".join(lines)

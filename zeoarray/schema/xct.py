@@ -1,0 +1,64 @@
+"""Variables and nodes of X-ray tomography."""
+
+from __future__ import annotations
+
+from zeoarray.schema.common import (
+    ANGLE,
+    BEAM,
+    CENTER,
+    DISTANCE,
+    ENERGY,
+    EXPOSURE,
+    RESOLUTION,
+    WAVELENGTH,
+    U,
+    X,
+    Y,
+    Z,
+)
+from zeoarray.schema.model import Schema, Var
+
+COUNTS = Var("counts", ("angle", "z", "u"), "number", "counts", "raw projections")
+FLAT = Var("flat", ("flat_frame", "z", "u"), "number", "counts", "frames without sample")
+DARK = Var("dark", ("dark_frame", "z", "u"), "number", "counts", "frames without beam")
+TIME = Var("time", ("angle",), "time", "s", "start of each projection since the first frame")
+FLAT_TIME = Var("flat_time", ("flat_frame",), "time", "s", "start of each flat, same clock")
+DARK_TIME = Var("dark_time", ("dark_frame",), "time", "s", "start of each dark, same clock")
+FLAT_SET = Var("flat_set", ("flat_frame",), "number", "1", "number of the set of each flat")
+TRANSMISSION = Var("transmission", ("angle", "z", "u"), "float", "1", "(counts-dark)/(flat-dark)")
+ATTENUATION = Var("attenuation", ("z", "y", "x"), "float", "1/cm", "linear attenuation")
+USABLE = Var("usable", ("z", "u"), "flag", None, "1 where flats are brighter than the dark")
+ABSORBANCE = Var("absorbance", ("angle", "z", "u"), "float", "1", "-log(transmission)")
+CLIPPED = Var("clipped", ("angle", "z"), "float", "1", "share of a row that -log had to clip")
+FLAT_MEAN = Var("flat_mean", ("flat_frame",), "float", "counts", "mean of each flat")
+FLAT_SIGMA = Var("flat_sigma", ("flat_frame",), "float", "counts", "spread over a flat's pixels")
+FLAT_GOOD = Var("flat_good", ("flat_frame",), "flag", None, "1 where a flat is a flat")
+DARK_MEAN = Var("dark_mean", ("dark_frame",), "float", "counts", "mean of each dark")
+DARK_SIGMA = Var("dark_sigma", ("dark_frame",), "float", "counts", "spread over a dark's pixels")
+DARK_GOOD = Var("dark_good", ("dark_frame",), "flag", None, "1 where a dark is a dark")
+
+SCAN_XCT = Schema(
+    "XCT scan",
+    (COUNTS, ANGLE, Z, U, RESOLUTION),
+    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, FLAT_SET, EXPOSURE, CENTER, *BEAM, DISTANCE),
+)
+REFERENCED_XCT = Schema(
+    "XCT scan with flats and darks",
+    (COUNTS, FLAT, DARK, ANGLE, Z, U),
+    (TIME, FLAT_TIME, DARK_TIME, FLAT_SET, EXPOSURE, *BEAM, DISTANCE),
+)
+NORMALIZED_XCT = Schema(
+    "normalised XCT scan",
+    (TRANSMISSION, ANGLE, Z, U),
+    (USABLE, TIME, EXPOSURE, *BEAM, DISTANCE),
+)
+ABSORBANCE_XCT = Schema(
+    "XCT scan after -log",
+    (ABSORBANCE, ANGLE, Z, U),
+    (USABLE, CLIPPED, TIME, EXPOSURE, *BEAM, DISTANCE),
+)
+FRAMES_XCT = Schema(
+    "check of flats and darks",
+    (FLAT_MEAN, FLAT_SIGMA, FLAT_GOOD, DARK_MEAN, DARK_SIGMA, DARK_GOOD),
+)
+VOLUME_XCT = Schema("XCT volume", (ATTENUATION, Z, Y, X, RESOLUTION), (CENTER, ENERGY, WAVELENGTH))

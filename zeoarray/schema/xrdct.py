@@ -1,0 +1,34 @@
+"""Variables and nodes of diffraction tomography."""
+
+from __future__ import annotations
+
+from zeoarray.schema.common import ANGLE, BEAM, EXPOSURE, GEOMETRY, MASK, WAVELENGTH, Q, U, Z
+from zeoarray.schema.model import Schema, Var
+
+FRAMES = Var("counts", ("frame", "det_y", "det_x"), "number", "counts", "diffraction frames")
+FRAME_ANGLE = Var("angle", ("frame",), "float", "deg", "rotation of each frame")
+FRAME_U = Var("u", ("frame",), "float", "um", "lateral beam position of each frame")
+FRAME_Z = Var("z", ("frame",), "float", "um", "height of each frame")
+MONITOR = Var("monitor", ("frame",), "number", "1", "incoming intensity (ion chamber), relative")
+RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the storage ring")
+SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
+SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
+VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
+PATTERN = Var("intensity", ("q",), "float", None, "powder pattern")
+PATTERN_VARIANCE = Var("variance", ("q",), "float", None, "of intensity")
+TWO_THETA = Var("two_theta", ("q",), "float", "deg", "scattering angle, an auxiliary of q")
+D_SPACING = Var("d", ("q",), "float", "angstrom", "lattice spacing 2 pi / q")
+
+SCAN_XRDCT = Schema(
+    "XRD-CT scan",
+    (FRAMES, FRAME_ANGLE, FRAME_U, FRAME_Z),
+    (MONITOR, RING_CURRENT, EXPOSURE, MASK, *BEAM, *GEOMETRY),
+)
+SINOGRAM = Schema(
+    "XRD-CT sinogram",
+    (SINO, Z, ANGLE, U, Q),
+    (SINO_VARIANCE, VALID, TWO_THETA, D_SPACING, *BEAM),
+)
+POWDER = Schema(
+    "powder pattern", (PATTERN, Q), (PATTERN_VARIANCE, TWO_THETA, D_SPACING, WAVELENGTH)
+)

@@ -40,6 +40,31 @@ class Step:
     cites: tuple[str, ...]
     """DOIs of the methods, for the record of a result."""
     function: Callable[..., Any]
+    expects: Callable[..., Any] | None = None
+    """For a measure: a dataset like the one it will give, made without reading (see `measure`)."""
+
+    def __call__(self, ds: Any, arguments: Mapping[str, Any]) -> Any:
+        """Validate the arguments, call the verb, and record it in the result's ``steps``."""
+        given = dict(arguments)
+        _must_be_dataset(self, "ds", ds)
+        nodes = {k: given.pop(k, self.defaults[k]) for k in self.nodes}
+        for name, node in nodes.items():
+            if node is not self.defaults[name]:
+                _must_be_dataset(self, name, node)
+            elif node is inspect.Parameter.empty:
+                raise ArgumentError(f"{self.name} needs the dataset {name!r}")
+        parameters = self.resolve(given)
+        result = self.function(ds, **parameters, **nodes)
+        record = self.record(parameters | nodes)
+        return result.assign_attrs(steps=[*ds.attrs.get("steps", []), record])
+
+    def record(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What provenance and fingerprints say of a call with these (resolved) arguments."""
+        record: dict[str, Any] = {"step": self.name, "version": self.version}
+        record["parameters"] = {k: _plain(v) for k, v in arguments.items()}
+        if self.cites:
+            record["cites"] = list(self.cites)
+        return record
 
     @property
     def summary(self) -> str:
@@ -150,7 +175,12 @@ def step(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F]:
     return lambda function: _register(function, "step", version, cites)
 
 
-def measure(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F]:
+def measure(
+    *,
+    version: int = 1,
+    cites: tuple[str, ...] = (),
+    expects: Callable[..., Any] | None = None,
+) -> Callable[[F], F]:
     """Register a verb that reads a sample and gives a small dataset: value, sigma, curve.
 
     Parameters
@@ -159,35 +189,33 @@ def measure(*, version: int = 1, cites: tuple[str, ...] = ()) -> Callable[[F], F
         Raised whenever the same input and parameters would give another result.
     cites
         DOIs of the methods.
+    expects
+        ``expects(ds, **parameters)`` gives, without reading, a dataset of the same names, dims
+        and units with plausible values (the axis in the middle, every frame good). By it a
+        pipeline is checked, and its memory planned, before the measure has run.
 
     Raises
     ------
     ContractError
         For a function that is not such a verb.
     """
-    return lambda function: _register(function, "measure", version, cites)
+    return lambda function: _register(function, "measure", version, cites, expects)
 
 
-def _register(function: F, kind: Kind, version: int, cites: tuple[str, ...]) -> F:
-    entry = Step(f"{_unit(function)}.{function.__name__}", kind, version, cites, function)
+def _register(
+    function: F,
+    kind: Kind,
+    version: int,
+    cites: tuple[str, ...],
+    expects: Callable[..., Any] | None = None,
+) -> F:
+    name = f"{_unit(function)}.{function.__name__}"
+    entry = Step(name, kind, version, cites, function, expects)
     _check(entry)
 
     @functools.wraps(function)
     def verb(ds: Any, **arguments: Any) -> Any:
-        _must_be_dataset(entry, "ds", ds)
-        nodes = {k: arguments.pop(k, entry.defaults[k]) for k in entry.nodes}
-        for name, node in nodes.items():
-            if node is not entry.defaults[name]:
-                _must_be_dataset(entry, name, node)
-            elif node is inspect.Parameter.empty:
-                raise ArgumentError(f"{entry.name} needs the dataset {name!r}")
-        parameters = entry.resolve(arguments)
-        result = function(ds, **parameters, **nodes)
-        record = {"step": entry.name, "version": version}
-        record["parameters"] = {k: _plain(v) for k, v in (parameters | nodes).items()}
-        if cites:
-            record["cites"] = list(cites)
-        return result.assign_attrs(steps=[*ds.attrs.get("steps", []), record])
+        return entry(ds, arguments)
 
     STEPS[entry.name] = entry
     return typing.cast(F, verb)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from zeoarray import cluster, store
 from zeoarray.errors import ArgumentError, FingerprintError, LockedError, StoreError
-from zeoarray.store import durable, encode, ledger, lock, places, write
+from zeoarray.store import durable, encode, grow, ledger, lock, places
 
 
 def scan(frames: int = 70, z: int = 21, u: int = 33, seed: int = 0) -> xr.Dataset:
@@ -342,7 +342,7 @@ def test_the_layouts_are_those_of_the_data_model() -> None:
     assert (layout.shard, layout.chunk) == ((32, 2160, 2560), (16, 8, 2560))
     other = encode.layout_of(("a", "b"), (100_000, 1000), 4)
     assert other.shard_nbytes(4) <= 1 << 26
-    assert write.plan(scan()).large.keys() == {"counts", "flat"}
+    assert grow.plan(scan()).large.keys() == {"counts", "flat"}
 
 
 def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:

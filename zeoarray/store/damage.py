@@ -11,7 +11,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from zeoarray.errors import ZeoError
-from zeoarray.store import durable, ledger, lock, places, read, write
+from zeoarray.store import durable, grow, ledger, lock, places, read, write
 
 Fault = Literal["missing", "torn", "altered", "unexpected", "unrecorded"]
 
@@ -66,7 +66,7 @@ def verify(
     found: list[Finding] = []
     for name in names:
         target = places.Places(root, name)
-        write.recover(target)
+        grow.recover(target)
         book = ledger.read(target.ledger)
         if book is None:
             found.append(Finding(name, "", "unrecorded", why_not="no ledger beside the store"))
@@ -136,12 +136,12 @@ def _rewrite(
 ) -> tuple[set[str], str]:
     """Write the faulty files anew beside the store; move in those with the recorded digest."""
     ds = rebuild(book.fingerprint)
-    todo = write.plan(ds)
+    todo = grow.plan(ds)
     scratch = target.growing.with_name(f"{target.flat}.repair")
     repaired = set()
     try:
         wanted = {array.key(index): (array, index) for array, index in todo.tasks()}
-        files = write.metadata_files(ds, todo, book) if set(faults) - wanted.keys() else {}
+        files = grow.metadata_files(ds, todo, book) if set(faults) - wanted.keys() else {}
         for key, fault in faults.items():
             if fault == "unexpected":
                 (target.data / key).unlink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from zeoarray.schema.quality import COMPARISON
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
     FRAMES_XCT,
     NORMALIZED_XCT,
     REFERENCED_XCT,
+    RINGS_XCT,
     SCAN_XCT,
     VOLUME_XCT,
 )
@@ -18,10 +20,12 @@ SCHEMAS = (
     NORMALIZED_XCT,
     ABSORBANCE_XCT,
     FRAMES_XCT,
+    RINGS_XCT,
     SCAN_XRDCT,
     SINOGRAM,
     VOLUME_XCT,
     POWDER,
+    COMPARISON,
 )
 VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
 """Every variable of the data model, each once."""

@@ -50,8 +50,20 @@ DARK_GOOD = Var("dark_good", ("dark_frame",), "flag", None, "1 where a dark is a
 SCAN_XCT = Schema(
     "XCT scan",
     (COUNTS, ANGLE, Z, U, RESOLUTION),
-    (FLAT, DARK, TIME, FLAT_TIME, DARK_TIME, FLAT_SET, *BEAM_READINGS, ZINGERS, EXPOSURE, CENTER, *BEAM,
-     DISTANCE),  # fmt: skip
+    (
+        FLAT,
+        DARK,
+        TIME,
+        FLAT_TIME,
+        DARK_TIME,
+        FLAT_SET,
+        *BEAM_READINGS,
+        ZINGERS,
+        EXPOSURE,
+        CENTER,
+        *BEAM,
+        DISTANCE,
+    ),  # fmt: skip
 )
 REFERENCED_XCT = Schema(
     "XCT scan with flats and darks",
@@ -66,8 +78,17 @@ NORMALIZED_XCT = Schema(
 ABSORBANCE_XCT = Schema(
     "XCT scan after -log",
     (ABSORBANCE, ANGLE, Z, U),
-    (USABLE, CLIPPED, ZINGERS, TIME, PROJECTION_MONITOR, PROJECTION_CURRENT, EXPOSURE, *BEAM,
-     DISTANCE),  # fmt: skip
+    (
+        USABLE,
+        CLIPPED,
+        ZINGERS,
+        TIME,
+        PROJECTION_MONITOR,
+        PROJECTION_CURRENT,
+        EXPOSURE,
+        *BEAM,
+        DISTANCE,
+    ),  # fmt: skip
 )
 FRAMES_XCT = Schema(
     "check of flats and darks",

@@ -94,10 +94,34 @@ def _usable_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Ar
     return _references(draw, sizes)
 
 
+def _on_a_detector(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    first = draw(st.integers(0, 3))
+    pixels = (np.arange(sizes[dim]) + first for dim in ("z", "u"))
+    return numbers(draw, (sizes["z"], sizes["u"]), dtype), *pixels
+
+
+LENSES = st.sampled_from([(1.0,), (0.9, 0.03), (1.05, 0.0, -1e-3)])
+
+
+def _lenses(sizes: Mapping[str, int]) -> st.SearchStrategy[tuple[float, ...]]:
+    # Large images are to be moved a little, and not folded.
+    return LENSES if sizes["u"] < 40 else st.just((0.99, 1e-5))
+
+
 ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
     "flatfield.transmission": _transmission_arrays,
     "flatfield.usable": _usable_arrays,
+    "distortion.unwarp": _on_a_detector,
+    "distortion.unwarp_flags": _on_a_detector,
 }
+
+
+def _scales(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
+    some = st.lists(st.floats(0.5, 2), min_size=sizes["angle"], max_size=sizes["angle"])
+    return some.map(np.array)
+
+
+_BOUNDS = st.sampled_from([None, (0.0, 1.5), (0.2, 0.9)])
 
 
 def _factors(sizes: Mapping[str, int]) -> st.SearchStrategy[int]:
@@ -156,6 +180,11 @@ def scans(draw: Draw) -> xr.Dataset:
         "u": um("u", u),
         "resolution": ((), 2.5, {"units": "um"}),
     }
+    if draw(st.booleans()):
+        for name, unit in (("monitor", "1"), ("ring_current", "mA")):
+            coords[name] = ("angle", rng.uniform(200, 300, angles), {"units": unit})
+            level = rng.uniform(200, 300, len(flat))
+            coords[f"flat_{name}"] = ("flat_frame", level, {"units": unit})
     if draw(st.booleans()):
         time = np.arange(angles + len(flat), dtype=float)
         taken = draw(st.permutations(range(time.size)))[: len(flat)]
@@ -230,15 +259,27 @@ def _frame_checks(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
     return st.none() | some.map(check)
 
 
+def _another(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    """The same volume with other greys, and some turned."""
+    values = (1000 - 3 * ds["attenuation"]).assign_attrs(units="1/cm")
+    turned = values.isel(y=slice(None, None, -1)).assign_coords(y=ds["y"])
+    return st.sampled_from([ds.assign(attenuation=v) for v in (values, turned)])
+
+
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "quality.compare": volumes(),
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
     "xct.minus_log": transmissions(),
     "xct.check_frames": scans(),
+    "xct.correct_distortion": scans() | transmissions(),
+    "xct.retrieve_phase": transmissions(),
 }
 
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
+    "quality.compare.theirs": _another,
+    "quality.compare.rows": lambda ds: st.integers(1, 10),
     "windows.bin_sum.factor": _factors,
     "windows.bin_mean.factor": _factors,
     "windows.bin_all.factor": _factors,
@@ -246,6 +287,9 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "orient.to_orientation.wanted": lambda sizes: st.integers(1, 4),
     "references.average.sets": _sets,
     "references.average.method": lambda sizes: st.sampled_from(["mean", "median"]),
+    "references.average.lit": lambda sizes: st.booleans(),
+    "flatfield.transmission.scale": _scales,
+    "flatfield.transmission.bounds": lambda sizes: _BOUNDS,
     "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
     "rings.remove_stripe_based_sorting.size": lambda sizes: st.integers(1, 40),
     "rings.remove_stripe_based_filtering.sigma": lambda sizes: st.floats(0.1, 100),
@@ -273,6 +317,20 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "iterative.cgls.size": _slices,
     "iterative.cgls.iterations": lambda sizes: st.just(1),
     "iterative.cgls.tolerance": lambda sizes: st.just(0.0),
+    **{
+        f"distortion.{name}.{parameter}": strategy
+        for name in ("unwarp", "unwarp_flags")
+        for parameter, strategy in (
+            ("polynomial", _lenses),
+            ("center", lambda sizes: st.tuples(st.floats(0, 3), st.floats(0, 3))),
+            ("detector", lambda sizes: st.just((sizes["z"] + 3, sizes["u"] + 3))),
+            ("interpolation", lambda sizes: st.sampled_from(["linear", "cubic"])),
+        )
+    },
+    "propagation.paganin.delta_beta": lambda sizes: st.floats(1, 300),
+    "propagation.paganin.pixel_um": lambda sizes: st.floats(1, 10),
+    "propagation.paganin.distance_m": lambda sizes: st.floats(0, 0.2),
+    "propagation.paganin.energy_kev": lambda sizes: st.floats(10, 80),
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),
@@ -280,9 +338,21 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.bin.factor": _bin_factors,
     "volume.bin.dims": _bin_dims,
     "xct.normalize.average": lambda ds: st.sampled_from(["mean", "median"]),
+    "xct.normalize.scale_by": lambda ds: st.sampled_from(
+        ["none", *(n for n in ("monitor", "ring_current") if n in ds.coords)]
+    ),
+    "xct.normalize.bounds": lambda ds: _BOUNDS,
     "xct.normalize.frames": _frame_checks,
     "xct.minus_log.floor": lambda ds: st.floats(1e-6, 0.5),
     "xct.check_frames.rows": lambda ds: st.integers(1, 10),
+    "xct.correct_distortion.polynomial": lambda ds: LENSES,
+    "xct.correct_distortion.center_from_top": lambda ds: st.floats(0, ds.sizes["z"] - 1),
+    "xct.correct_distortion.center_from_left": lambda ds: st.floats(0, ds.sizes["u"] - 1),
+    "xct.correct_distortion.detector": lambda ds: st.just((ds.sizes["z"], ds.sizes["u"])),
+    "xct.correct_distortion.interpolation": lambda ds: st.sampled_from(["linear", "cubic"]),
+    "xct.retrieve_phase.delta_beta": lambda ds: st.floats(1, 300),
+    "xct.retrieve_phase.distance_m": lambda ds: st.floats(0, 0.2),
+    "xct.retrieve_phase.energy_kev": lambda ds: st.floats(10, 80),
 }
 
 

@@ -94,6 +94,10 @@ class FingerprintError(StoreError):
     """A half-written node was begun with other inputs or parameters."""
 
 
+class PipelineError(ZeoError, ValueError):
+    """A pipeline cannot be run as it is written: every fault of it, each with its line."""
+
+
 class DependencyError(ZeoError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -235,6 +235,14 @@ def recover(target: places.Places) -> None:
         shutil.rmtree(target.growing)
 
 
+def made_of(store: str | Path, node: str, fingerprint: Mapping[str, Any]) -> bool:
+    """Whether what is there of a node, whole or half-written, was made of the same."""
+    target = places.locate(store, node)
+    paths = (target.growing / "ledger.jsonl", target.ledger)
+    book = next((found for path in paths if (found := ledger.read(path)) is not None), None)
+    return book is not None and not record.differences(book.fingerprint, fingerprint)
+
+
 def _same_or_raise(target: places.Places, fingerprint: Mapping[str, Any]) -> None:
     known = ledger.read(target.ledger)
     changed = ["its ledger is missing"]

@@ -106,8 +106,14 @@ def provenance(ds: xr.Dataset, book: ledger.Ledger) -> dict[str, Any]:
             name = key.partition("/c")[0]
             checksums.setdefault(name, xxhash.xxh3_128()).update(values.encode())
     inputs = [{"path": str(p), "stamp": stamp(Path(p))} for p in sources(ds)]
+    # Where a dataset was opened is no part of what was made of it, and a result holds no map of
+    # the chunks that its source refers to.
+    away = {"node", "store"}
+    if not all(f"{told['map']}_part" in ds for told in ds.attrs.get("references", {}).values()):
+        away.add("references")
+    attrs = {k: v for k, v in ds.attrs.items() if k not in away}
     return {
-        **ds.attrs,
+        **attrs,
         "inputs": inputs,
         "checksums": {name: total.hexdigest() for name, total in checksums.items()},
         "versions": book.versions,

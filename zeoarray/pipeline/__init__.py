@@ -1,0 +1,13 @@
+"""Floor 4: pipelines. A YAML file of stages becomes checked, planned and run blocks.
+
+A stage reads one node, applies steps, and writes one node; see `Pipeline` for the form of the file.
+"""
+
+from __future__ import annotations
+
+from zeoarray.pipeline.check import check
+from zeoarray.pipeline.document import Pipeline, read
+from zeoarray.pipeline.plan import Plan, plan
+from zeoarray.pipeline.run import run
+
+__all__ = ["Pipeline", "Plan", "check", "plan", "read", "run"]

@@ -1,0 +1,252 @@
+"""How a list of steps may be cut into blocks: on templates and integers only, nothing is read.
+
+A template is a dataset of the true shapes and coordinates whose large variables are dask arrays of
+zeros. Calling the steps on it tells what comes out, and, by the contracts of the kernels, along
+which dim the work may be cut, with which halo, and what memory a block takes. Where no dim is left
+free, the list is split: a temporary node lies between the segments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from zeoarray import chunks
+from zeoarray.labelled import Record, recorded
+from zeoarray.step import Step
+from zeoarray.store import encode
+
+READ_BYTES = 1 << 27
+"""A block reads about this much, where no layout says how many rows a shard has."""
+PART_BYTES = 1 << 26
+"""Inside a task the steps run on parts of a block about this large: they stay in the caches."""
+PAIR = 2
+"""Blocks begin at even rows: reconstruction takes two slices as one complex one."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One step, called on templates."""
+
+    entry: Step
+    arguments: Mapping[str, Any]
+    nodes: Mapping[str, str]
+    """Arguments that are datasets: the node of each."""
+    before: xr.Dataset
+    after: xr.Dataset
+    record: Record
+
+    def grain(self, dim: str) -> int:
+        """Rows along `dim` that become one."""
+        return math.lcm(1, *(call.grain.get(dim, 1) for call in self.record.calls))
+
+    def halo(self, dim: str) -> int:
+        """Rows of either neighbour that a block needs along `dim`."""
+        return sum(call.halo.get(dim, 0) for call in self.record.calls)
+
+    def free(self) -> set[str]:
+        """Dims along which a block gives what the whole gives there."""
+        return {dim for dim in map(str, self.before.dims) if self._cuttable(dim)}
+
+    def _cuttable(self, dim: str) -> bool:
+        if dim in self.record.whole or dim not in self.after.dims:
+            return False
+        if self.after.sizes[dim] != -(-self.before.sizes[dim] // self.grain(dim)):
+            return False
+        same = self.grain(dim) > 1 or dim not in self.before.coords
+        return same or self.before[dim].equals(self.after[dim])
+
+
+def template(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with its large variables as zeros that cost nothing; the small ones are read."""
+    out = {}
+    for name, variable in ds.variables.items():
+        lazy = variable.chunks is not None
+        if variable.ndim > 1:
+            zeros: Any = da.zeros(variable.shape, variable.dtype, chunks=-1)
+            out[name] = xr.Variable(variable.dims, zeros, variable.attrs)
+        elif lazy:
+            nothing = np.zeros(variable.shape, variable.dtype)
+            out[name] = xr.Variable(variable.dims, nothing, variable.attrs)
+    return ds.drop_vars(out).compute().assign(out)
+
+
+def argument(ds: xr.Dataset) -> xr.Dataset:
+    """Return a node that is an argument of a step: what a measure gave is read, a volume is not."""
+    out = {}
+    for name, v in ds.variables.items():
+        if v.ndim > 1 and v.nbytes > encode.SMALL:
+            zeros: Any = da.zeros(v.shape, v.dtype, chunks=-1)
+            out[name] = xr.Variable(v.dims, zeros, v.attrs)
+    return ds.drop_vars(out).compute().assign(out)
+
+
+def applied(
+    before: xr.Dataset, entry: Step, arguments: Mapping[str, Any], nodes: Mapping[str, str]
+) -> Applied:
+    """Call a step on a template.
+
+    Parameters
+    ----------
+    before
+        The template of its input.
+    entry, arguments
+        The step, and its arguments with datasets in the place of nodes.
+    nodes
+        The nodes behind those datasets.
+    """
+    with recorded() as record:
+        after = entry(before, arguments)
+    return Applied(entry, arguments, nodes, before, after, record)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps that one task runs on one block, from a node to a node."""
+
+    steps: tuple[Applied, ...]
+    dim: str | None
+    """Dim along which blocks are cut; None where there is one block."""
+    rows: int
+    """Rows of output along it, of one block."""
+
+    @property
+    def before(self) -> xr.Dataset:
+        """Template of what is read."""
+        return self.steps[0].before
+
+    @property
+    def after(self) -> xr.Dataset:
+        """Template of what is written."""
+        return self.steps[-1].after
+
+    @property
+    def size(self) -> int:
+        """Rows of the whole output."""
+        return 1 if self.dim is None else self.after.sizes[self.dim]
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return math.ceil(self.size / self.rows)
+
+    @property
+    def grain(self) -> int:
+        """Input rows that become one row of output."""
+        return 1 if self.dim is None else math.prod(s.grain(self.dim) for s in self.steps)
+
+    @property
+    def halo(self) -> int:
+        """Rows of input that are read on either side of a block."""
+        need = 0
+        for step in reversed(self.steps if self.dim is not None else ()):
+            need = need * step.grain(str(self.dim)) + step.halo(str(self.dim))
+        return -(-need // PAIR) * PAIR
+
+    @property
+    def part(self) -> int:
+        """Rows of output that go through the steps at a time: all where a halo is to be read."""
+        if self.dim is None or self.halo:
+            return self.rows
+        row = max(nbytes(t, self.dim, 1) for s in self.steps for t in (s.before, s.after))
+        most = max(PART_BYTES // max(row, 1), 1)
+        return min(-(-most // PAIR) * PAIR, self.rows)
+
+    def reads(self, index: int) -> tuple[slice, slice]:
+        """Rows of input of a block, and the rows of its result that are kept."""
+        start, stop = index * self.rows, min((index + 1) * self.rows, self.size)
+        if self.dim is None:
+            return slice(None), slice(None)
+        whole, grain = self.before.sizes[self.dim], self.grain
+        inner = slice(start * grain, min(stop * grain, whole))
+        (outer,), _ = chunks.pad((inner,), (self.halo,), (whole,))
+        first = (inner.start - outer.start) // grain
+        return outer, slice(first, first + stop - start)
+
+    def arrays(self) -> dict[str, encode.Sharded]:
+        """Layout of every variable that blocks write: one shard a block."""
+        return {
+            str(name): _sharded(str(name), v.variable, self.dim, self.rows)
+            for name, v in self.after.data_vars.items()
+            if v.chunks is not None
+        }
+
+
+def segments(steps: Sequence[Applied], rows: int | None = None) -> list[Segment]:
+    """Join steps as long as a dim is left along which all of them may be cut.
+
+    Parameters
+    ----------
+    steps
+        In their order, each on the template that the one before gave.
+    rows
+        Rows of a block of the last segment; None decides by the layout.
+    """
+    groups = list(_groups(steps))
+    made = []
+    for number, (group, free) in enumerate(groups):
+        dim, count = _choose(group[-1].after, free)
+        if rows is not None and dim is not None and number == len(groups) - 1:
+            count = min(rows, group[-1].after.sizes[dim])
+        made.append(Segment(tuple(group), dim, count))
+    return made
+
+
+def _groups(steps: Sequence[Applied]) -> Iterator[tuple[list[Applied], set[str]]]:
+    group: list[Applied] = []
+    free: set[str] = set()
+    for step in steps:
+        now = step.free()
+        if group and not free & now:
+            yield group, free
+            group = []
+        free = free & now if group else now
+        group.append(step)
+    yield group, free
+
+
+def _choose(after: xr.Dataset, free: set[str]) -> tuple[str | None, int]:
+    """The dim along which the largest variable is cut, and how many rows a block has."""
+    lazy = [v for v in after.data_vars.values() if v.chunks is not None]
+    largest = max(lazy, key=lambda v: v.nbytes, default=None)
+    dims = [str(d) for d in largest.dims if str(d) in free] if largest is not None else []
+    if largest is None or not dims:
+        return None, 1
+    names = tuple(map(str, largest.dims))
+    shard, chunk = encode.SHARDED.get(names, ((None,) * len(names),) * 2)
+    for dim in dims:
+        wanted = shard[names.index(dim)]
+        if wanted is not None:
+            return dim, min(wanted, after.sizes[dim])
+    dim = dims[0]
+    least = chunk[names.index(dim)] or PAIR
+    row = max(nbytes(after, dim, 1), 1)
+    count = max(READ_BYTES // (row * least), 1) * least
+    return dim, min(count, after.sizes[dim])
+
+
+def nbytes(ds: xr.Dataset, dim: str | None, rows: int) -> int:
+    """Bytes of the variables of `ds` with `rows` rows along `dim`."""
+    total = 0
+    for v in ds.variables.values():
+        if v.ndim > 1 or v.chunks is not None:
+            share = rows / v.sizes[dim] if dim in v.dims and v.sizes[dim] else 1
+            total += round(v.nbytes * share)
+    return total
+
+
+def _sharded(name: str, variable: xr.Variable, dim: str | None, rows: int) -> encode.Sharded:
+    array = encode.sharded(variable, name)
+    shard, chunk = list(variable.shape), list(array.layout.chunk)
+    for i, d in enumerate(array.dims):
+        if d == dim:
+            shard[i] = rows
+            chunk[i] = math.gcd(chunk[i], rows) if chunk[i] < rows else rows
+    layout = chunks.fit(variable.shape, shard, chunk)
+    return encode.Sharded(array.name, array.dims, array.dtype, layout)

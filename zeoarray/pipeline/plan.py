@@ -1,0 +1,199 @@
+"""`plan`: tasks, bytes and memory of every stage before it runs; what cannot fit is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import xarray as xr
+
+from zeoarray.chunks import format_bytes
+from zeoarray.errors import PipelineError
+from zeoarray.kernels.contract import Memory
+from zeoarray.labelled import Call
+from zeoarray.pipeline import cut
+from zeoarray.pipeline.check import Checked, check
+from zeoarray.pipeline.document import Pipeline
+from zeoarray.store import encode
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a plan: a segment of a stage, an ingest, or a measure."""
+
+    stage: int
+    kind: str
+    node: str
+    """What it makes."""
+    temporary: bool
+    """Whether the node is deleted when its stage is whole."""
+    known: bool
+    """False where it hangs on a measure that has not run: then the numbers are zero."""
+    tasks: int = 0
+    dim: str | None = None
+    rows: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    memory: int = 0
+    """Peak bytes of one worker beyond what Python and its libraries hold."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def memory(self) -> int:
+        """Largest peak of any stage."""
+        return max((row.memory for row in self.rows), default=0)
+
+
+def plan(pipeline: Pipeline, *, memory: int | None = None) -> Plan:
+    """Say what each stage of a pipeline will read, write and hold in memory.
+
+    Parameters
+    ----------
+    pipeline
+        As `read` gives it.
+    memory
+        Bytes that one worker may hold; None refuses nothing.
+
+    Returns
+    -------
+    Plan
+        A row for each segment: a stage that must be split has several, with temporary nodes.
+
+    Raises
+    ------
+    PipelineError
+        For the faults that `check` finds, and for stages that do not fit into `memory`, with the
+        block that would.
+    """
+    checked = check(pipeline)
+    rows = [row for stage in checked for row in _rows(stage)]
+    if memory is not None:
+        too_large = [r for r in rows if r.memory > memory]
+        if too_large:
+            told = "\n".join(_road(r, checked, memory, pipeline) for r in too_large)
+            raise PipelineError(
+                f"{pipeline.document.path}: {len(too_large)} of {len(rows)} parts do not fit into "
+                f"{format_bytes(memory)} a worker",
+                got=told,
+                do="allow more memory with fewer workers, or cut smaller blocks as said above",
+            )
+    return Plan(tuple(rows))
+
+
+def segment_nodes(into: str, count: int) -> list[str]:
+    """Nodes that the segments of a stage make: temporary ones, and the stage's own at last."""
+    return [f"{into}-part{i}" for i in range(1, count)] + [into]
+
+
+def memory_of(segment: cut.Segment) -> int:
+    """Peak bytes of one block of a segment in one worker."""
+    dim, grain = segment.dim, segment.grain
+    read = cut.nbytes(segment.before, dim, segment.rows * grain + 2 * segment.halo)
+    written = sum(_block_bytes(array) for array in segment.arrays().values())
+    single = segment.part == segment.rows
+    rows = segment.part * grain + 2 * segment.halo
+    most = 0
+    fixed: dict[str, int] = {}
+    for number, step in enumerate(segment.steps):
+        held = cut.nbytes(step.before, dim, rows) if number or not single else 0
+        scratch = 0
+        for call in step.record.calls:
+            need = _need(call, step.before, dim, rows)
+            scratch = max(scratch, need.block)
+            fixed[call.kernel.name] = max(fixed.get(call.kernel.name, 0), need.fixed)
+        rows = rows // step.grain(dim) if dim else rows
+        last = number == len(segment.steps) - 1
+        held += cut.nbytes(step.after, dim, rows) if not (last and single) else 0
+        most = max(most, held + scratch)
+    return read + written + most + sum(fixed.values())
+
+
+def _need(call: Call, before: xr.Dataset, dim: str | None, rows: int) -> Memory:
+    core = set(call.dims.values())
+    sizes = {str(d): n for d, n in before.sizes.items()} | ({dim: rows} if dim else {})
+    main = max(before.data_vars.values(), key=lambda v: v.nbytes)
+    batch = math.prod(sizes[str(d)] for d in main.dims if str(d) not in core)
+    inside = {d: n for d, n in sizes.items() if d in core}
+    return call.memory(inside, batch=batch)
+
+
+def _block_bytes(array: encode.Sharded) -> int:
+    box = (min(s, n) for s, n in zip(array.layout.shard, array.layout.shape, strict=True))
+    return math.prod(box) * array.dtype.itemsize
+
+
+def _rows(checked: Checked) -> list[Row]:
+    stage = checked.stage
+    row = Row(stage.number, stage.kind, stage.into, False, checked.template is not None)
+    if checked.template is None:
+        return [row]
+    if stage.kind == "ingest":
+        size = sum(v.nbytes for v in checked.template.data_vars.values())
+        arrays = [
+            encode.sharded(v.variable, str(n))
+            for n, v in checked.template.data_vars.items()
+            if v.nbytes >= encode.SMALL
+        ]
+        return [
+            replace(
+                row,
+                tasks=sum(math.prod(a.layout.grid) for a in arrays),
+                bytes_read=size,
+                bytes_written=size,
+                memory=2 * max(map(_block_bytes, arrays), default=0),
+            )
+        ]
+    if stage.kind == "measure":
+        return [replace(row, tasks=1)]
+    nodes = segment_nodes(stage.into, len(checked.segments))
+    return [
+        replace(
+            row,
+            node=node,
+            temporary=node != stage.into,
+            tasks=segment.blocks,
+            dim=segment.dim,
+            rows=segment.rows,
+            bytes_read=_read(segment),
+            bytes_written=sum(int(v.nbytes) for v in _written(segment).values()),
+            memory=memory_of(segment),
+        )
+        for node, segment in zip(nodes, checked.segments, strict=True)
+    ]
+
+
+def _written(segment: cut.Segment) -> Mapping[str, xr.DataArray]:
+    return {str(n): segment.after[n] for n in segment.arrays()}
+
+
+def _read(segment: cut.Segment) -> int:
+    total = 0
+    for index in range(segment.blocks):
+        rows, _ = segment.reads(index)
+        count = 1 if segment.dim is None else rows.stop - rows.start
+        total += cut.nbytes(segment.before, segment.dim, count)
+    return total
+
+
+def _road(row: Row, checked: list[Checked], memory: int, pipeline: Pipeline) -> str:
+    """Say what does not fit, and which number of rows would."""
+    line = pipeline.document.line(("stages", row.stage))
+    text = f"line {line}: {row.node} needs {format_bytes(row.memory)}"
+    (stage,) = [c for c in checked if c.stage.number == row.stage]
+    if row.kind != "steps" or row.dim is None or row.temporary:
+        return text
+    segment = stage.segments[-1]
+    rows = row.rows
+    while rows > 1:
+        rows = max(rows // 2, 1)
+        need = memory_of(replace(segment, rows=rows))
+        if need <= memory:
+            return f"{text}; with 'block: {rows}' it needs {format_bytes(need)}"
+    return f"{text}; one row of {row.dim} does not fit"

@@ -9,9 +9,14 @@ import click
 from zeoarray.errors import nearest
 
 COMMANDS = {
+    "check": "Find every fault of a pipeline before any data is read.",
     "info": "Show what is in a facility's file or in a store.",
     "ingest": "Turn a facility's file into a labelled store.",
+    "convert": "Write a process list of Savu or HTTomo as a pipeline.",
+    "plan": "Say what a pipeline will read, write and hold in memory.",
     "readers": "List the file formats that are known.",
+    "run": "Run a pipeline; run again, it goes on.",
+    "steps": "List the steps that pipelines call, or document one.",
     "twin": "Write the files of a sample whose truth is known.",
     "verify": "Check every block of a store, and heal what is damaged.",
 }

@@ -47,6 +47,30 @@ def read(path: Path) -> Document:
         For a file that cannot be read or is no YAML, for tags, aliases, and keys given twice,
         each with its line.
     """
+    text, node = _plain(path)
+    if not isinstance(node, yaml.MappingNode):
+        raise SourceError(f"{path} holds no keys", expected="lines of 'key: value'")
+    return Document(path, yaml.safe_load(text), node)
+
+
+def read_list(path: Path) -> list[Any]:
+    """Read a YAML file that holds one list of plain values.
+
+    Raises
+    ------
+    SourceError
+        For a file that cannot be read or is no YAML, for tags, aliases, and keys given twice,
+        each with its line.
+    """
+    text, node = _plain(path)
+    if not isinstance(node, yaml.SequenceNode):
+        raise SourceError(f"{path} holds no list", expected="lines that begin with '- '")
+    content: list[Any] = yaml.safe_load(text)
+    return content
+
+
+def _plain(path: Path) -> tuple[str, yaml.Node | None]:
+    """Text of a YAML file, and what it is made of."""
     try:
         size = path.stat().st_size
         text = path.read_text(encoding="utf-8") if size <= MOST_BYTES else ""
@@ -67,10 +91,9 @@ def read(path: Path) -> Document:
         ) from None
     except yaml.YAMLError as error:
         raise SourceError(f"{path} is not YAML", got=" ".join(str(error).split())) from None
-    if not isinstance(node, yaml.MappingNode):
-        raise SourceError(f"{path} holds no keys", expected="lines of 'key: value'")
-    _refuse_twice(path, node)
-    return Document(path, yaml.safe_load(text), node)
+    if node is not None:
+        _refuse_twice(path, node)
+    return text, node
 
 
 def _refuse_live(path: Path, event: yaml.Event) -> None:

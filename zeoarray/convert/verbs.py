@@ -1,0 +1,121 @@
+"""Our verbs as lists of other packages ask for them: one function for each, for Savu and HTTomo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeoarray.convert.draft import Draft, Verb
+from zeoarray.convert.given import Given, plain
+from zeoarray.ingest.parts.process_list import printable
+
+FILTERS = {
+    "ramlak": "ramp", "ram-lak": "ramp", "ramp": "ramp",
+    "shepp": "shepp-logan", "shepp-logan": "shepp-logan",
+    "cosine": "cosine", "hamming": "hamming", "hann": "hann",
+}  # fmt: skip
+"""Filters of TomoPy, ASTRA and scikit-image, by our names."""
+
+
+class NoCounterpart(Exception):
+    """A step of a list that we do not have.
+
+    Parameters
+    ----------
+    instead
+        What to use in its place.
+    """
+
+    def __init__(self, instead: str) -> None:
+        self.instead = instead
+        super().__init__(instead)
+
+
+def told(given: Given, defaults: dict[str, Any], why: dict[str, str]) -> list[str]:
+    """Return a sentence for each parameter that nobody took.
+
+    Parameters
+    ----------
+    given
+        What is left of the parameters.
+    defaults
+        Values that ask for nothing.
+    why
+        What to say of a parameter, besides that it is not converted.
+    """
+    return [
+        f"not converted: {printable(name)}={printable(str(value), 80)}"
+        + (f" ({why[name]})" if name in why else "")
+        for name, value in given.left(defaults).items()
+    ]
+
+
+def rings(draft: Draft, method: str, parameters: dict[str, float | None], notes: list[str]) -> None:
+    """Append ``xct.remove_rings``: a window is a whole number of pixels."""
+    given: dict[str, Any] = {} if method == "all" else {"method": method}
+    given |= {
+        k: plain(v) if k.endswith("size") else v for k, v in parameters.items() if v is not None
+    }
+    draft.add(Verb("xct.remove_rings", given, notes))
+
+
+def minus_log(draft: Draft, notes: list[str]) -> None:
+    """Append ``xct.minus_log``."""
+    draft.add(Verb("xct.minus_log", {}, notes))
+
+
+def find_center(draft: Draft, parameters: dict[str, Any], notes: list[str]) -> None:
+    """Append the measure ``xct.find_center``, which makes the node ``axis``."""
+    draft.add(Verb("xct.find_center", parameters, notes, into="axis"))
+
+
+def unfold(draft: Draft, parameters: dict[str, Any], notes: list[str]) -> None:
+    """Append ``xct.unfold``, after the measure ``xct.find_overlap`` where there is none yet."""
+    if not draft.measured("overlap"):
+        draft.add(Verb("xct.find_overlap", parameters, notes, into="overlap"))
+        notes = []
+    draft.add(Verb("xct.unfold", {"overlap": draft.node("overlap")}, notes, moves=True))
+
+
+def reconstruct(
+    draft: Draft,
+    *,
+    method: str = "fbp",
+    filter_name: str = "ramp",
+    iterations: int | None = None,
+    center: float | None = None,
+    circle: float | None = None,
+    notes: list[str],
+) -> None:
+    """Append ``xct.reconstruct``, about the measured axis, or one that was typed.
+
+    Parameters
+    ----------
+    draft
+        The pipeline; where it measures no axis and none is typed, a measure is added.
+    method, filter_name, iterations
+        The algorithm.
+    center
+        Index of `u` where the axis is, pixel centres at integers.
+    circle
+        Diameter of the slice that is kept, as a share of its width.
+    notes
+        What is said above it.
+    """
+    parameters: dict[str, Any] = {}
+    if draft.measured("axis"):
+        parameters["axis"] = draft.node("axis")
+    elif center is not None:
+        parameters["center"] = center
+    else:
+        find_center(draft, {}, ["the list states no centre of rotation: it is measured here"])
+        parameters["axis"] = draft.node("axis")
+    if method == "fbp":
+        parameters["filter"] = filter_name
+    else:
+        parameters["method"] = method
+        if iterations is not None:
+            parameters["iterations"] = iterations
+    if circle is not None:
+        parameters["circle"] = circle
+    draft.add(Verb("xct.reconstruct", parameters, notes))
+    draft.result = "volume/bin1"

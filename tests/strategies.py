@@ -87,7 +87,8 @@ def _transmission_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tu
     flat, dark = _references(draw, sizes)
     # Beyond the sets as well: there the nearest is taken.
     position = draw(st.lists(st.floats(-1, sizes["set"]), min_size=1, max_size=4))
-    return counts, flat, dark, np.resize(np.array(position), sizes["angle"])
+    scale = draw(st.sampled_from([np.ones(sizes["angle"]), np.linspace(0.5, 2, sizes["angle"])]))
+    return counts, flat, dark, np.resize(np.array(position), sizes["angle"]), scale.copy()
 
 
 def _usable_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
@@ -114,11 +115,6 @@ ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] =
     "distortion.unwarp": _on_a_detector,
     "distortion.unwarp_flags": _on_a_detector,
 }
-
-
-def _scales(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
-    some = st.lists(st.floats(0.5, 2), min_size=sizes["angle"], max_size=sizes["angle"])
-    return some.map(np.array)
 
 
 _BOUNDS = st.sampled_from([None, (0.0, 1.5), (0.2, 0.9)])
@@ -288,7 +284,6 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "references.average.sets": _sets,
     "references.average.method": lambda sizes: st.sampled_from(["mean", "median"]),
     "references.average.lit": lambda sizes: st.booleans(),
-    "flatfield.transmission.scale": _scales,
     "flatfield.transmission.bounds": lambda sizes: _BOUNDS,
     "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
     "rings.remove_stripe_based_sorting.size": lambda sizes: st.integers(1, 40),

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from zeoarray import backend
 from zeoarray.errors import ArgumentError
-from zeoarray.kernels import flatfield
+from zeoarray.kernels import flatfield, references
 
 rng = np.random.default_rng(5)
 A, Z, U = 20, 6, 11
@@ -151,3 +154,59 @@ def test_what_is_clipped_is_counted() -> None:
 def test_floors_that_are_none(floor: float) -> None:
     with pytest.raises(ArgumentError, match="between 0 and 1"):
         flatfield.minus_log(np.ones(3), floor=floor)
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_never_an_inf_or_nan_whatever_comes_in(data: st.DataObject) -> None:
+    """Any floats there are, and counts to the brim; also where float32 overflows."""
+    sizes = data.draw(st.tuples(*[st.integers(1, 3)] * 4))
+    angles, sets, z, u = sizes
+    kinds = ("uint16", "int64", "float32", "float64")
+
+    def draw(*shape: int) -> Any:
+        return data.draw(hnp.arrays(data.draw(st.sampled_from(kinds)), shape))
+
+    counts, flat, dark = draw(angles, z, u), draw(4, z, u), draw(z, u)
+    method: Any = data.draw(st.sampled_from(["mean", "median"]))
+    number = tuple(range(sets)) + (-1,) * (4 - sets)
+    average = references.average(flat, sets=number, method=method, lit=data.draw(st.booleans()))
+    position = np.linspace(-1, sets, angles)
+    bounds = data.draw(st.sampled_from([None, (0.0, 1.5), (-1e30, -1.0)]))
+    scale = data.draw(st.sampled_from([1.0, 1e30, np.linspace(1e-30, 1, angles)]))
+    out = flatfield.transmission(counts, average, dark, position, scale=scale, bounds=bounds)
+    assert np.isfinite(out).all()
+    if bounds is not None:
+        low, high = np.array(bounds, out.dtype)
+        assert (out >= low).all()
+        assert (out <= high).all()
+    absorbance, clipped = flatfield.minus_log(out)
+    assert np.isfinite(absorbance).all()
+    assert np.isfinite(clipped).all()
+
+
+def test_scale_is_by_projection_and_by_batch() -> None:
+    flat, dark, position, truth = beam(2)
+    counts = counts_of(flat, dark, position, truth)
+    scale = rng.uniform(0.5, 2, A)
+    out = flatfield.transmission(counts, flat, dark, position, scale=scale)
+    np.testing.assert_allclose(out, truth * scale[:, None, None], rtol=1e-4, atol=1e-5)
+    both = np.stack([scale, 2 * scale])
+    out = flatfield.transmission(np.stack([counts] * 2), flat, dark, position, scale=both)
+    np.testing.assert_allclose(out, truth * both[..., None, None], rtol=1e-4, atol=1e-5)
+
+
+def test_bounds_hold_what_is_filled_too() -> None:
+    flat = np.full((1, 2, 3), 10.0)
+    flat[0, 1] = 0
+    counts = np.array([[[0, 5, 100], [1, 2, 3]]], "uint16")
+    out = flatfield.transmission(counts, flat, np.zeros((2, 3)), np.zeros(1), bounds=(0.2, 0.8))
+    np.testing.assert_allclose(out, [[[0.2, 0.5, 0.8], [0.8, 0.8, 0.8]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [(1, 0), (0, 0), (0, np.inf), (np.nan, 1)])
+def test_bounds_that_are_none(bounds: Any) -> None:
+    with pytest.raises(ArgumentError, match="two finite numbers in ascending order"):
+        flatfield.transmission(
+            np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.zeros((1, 1)), np.zeros(1), bounds=bounds
+        )

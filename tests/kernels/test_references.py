@@ -34,6 +34,8 @@ def test_times_that_are_none(bad: float) -> None:
         references.sets_of([0, bad], [1])
     with pytest.raises(ArgumentError, match="must be finite"):
         references.sets_of([0], [bad])
+    with pytest.raises(ArgumentError, match="must be finite"):
+        references.positions([0], (0,), [bad])
 
 
 def test_positions_leave_out_and_clamp() -> None:
@@ -73,6 +75,44 @@ def test_the_median_is_not_moved_by_a_zinger() -> None:
 def test_frames_left_out() -> None:
     stack = np.array([1, 1000, 3], "uint16").reshape(3, 1, 1)
     assert references.average(stack, sets=(0, -1, 0)).item() == 2.0
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_that_are_not_finite_are_left_out(method: Any, dtype: str) -> None:
+    stack = (100 * rng.random((2, 7, 3, 4)) + 1).astype(dtype)
+    stack[rng.random(stack.shape) < 0.3] = np.nan
+    stack[:, :, 1, 2] = np.nan
+    stack[0, 1, 2, 0] = np.inf
+    stack[1, 2, 0, 3] = -np.inf
+    finite = np.where(np.isfinite(stack), stack, np.nan).astype(float)
+    some = np.isfinite(finite).any(axis=1)
+    expected = np.full(some.shape, np.nan)
+    expected[some] = getattr(np, f"nan{method}")(np.moveaxis(finite, 1, -1)[some], axis=-1)
+    out = references.average(stack, method=method)[:, 0]
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["mean", "median"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_rows_without_beam_are_left_out_of_flats(method: Any, dtype: str) -> None:
+    stack = rng.integers(50, 100, (4, 3, 5)).astype(dtype)
+    stack[0] = 0
+    stack[2, 1] = 0
+    stack[1, 2, 3] = 0  # one dead pixel is no dark row
+    out = references.average(stack, method=method, lit=True)[0]
+    of = getattr(np, method)
+    expected = np.stack([of(stack[1:, 0], axis=0), of(stack[[1, 3], 1], axis=0),
+                         of(stack[1:, 2], axis=0)])  # fmt: skip
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+    assert np.isnan(references.average(np.zeros((2, 1, 3), dtype), method=method, lit=True)).all()
+    assert (references.average(np.zeros((2, 1, 3), dtype), method=method) == 0).all()
+
+
+def test_factors_follow_the_flats() -> None:
+    reading, flats = np.array([90.0, 100.0, 55.0]), np.array([90.0, 110.0, 777.0, 50.0])
+    found = references.factors(reading, flats, (0, 0, -1, 1), np.array([0, 0.5, 1]))
+    np.testing.assert_allclose(found, [100 / 90, 75 / 100, 50 / 55])
 
 
 @pytest.mark.parametrize(

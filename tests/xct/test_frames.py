@@ -69,7 +69,12 @@ def test_transmission(scan: xr.Dataset, truth: Any, average: Any) -> None:
         "it was a good day",
         "flats: 2 sets of [2, 2] frames; interpolated in time",
     ]
-    assert out.attrs["steps"][0]["parameters"] == {"average": average, "frames": None}
+    assert out.attrs["steps"][0]["parameters"] == {
+        "average": average,
+        "scale_by": "none",
+        "bounds": None,
+        "frames": None,
+    }
 
 
 def test_flats_without_a_common_clock_are_one_set(scan: xr.Dataset, truth: Any) -> None:
@@ -121,7 +126,9 @@ def test_frames_that_are_not_what_their_key_says(
 ) -> None:
     scan["flat"][1] = 0
     scan["dark"][2] = scan["flat"][0]
-    checked = xct.check_frames(scan.chunk(chunks) if chunks else scan, rows=3)
+    with pytest.warns(UserWarning, match=r"key says: flat 1 \(0 counts\), dark 2 \(\d+") as told:
+        checked = xct.check_frames(scan.chunk(chunks) if chunks else scan, rows=3)
+    assert told[0].filename == __file__
     assert checked["flat_good"].values.tolist() == [True, False, True, True]
     assert checked["dark_good"].values.tolist() == [True, True, False]
     assert checked.attrs["rows"] == [0, 2, 4]
@@ -132,7 +139,9 @@ def test_frames_that_are_not_what_their_key_says(
     out = xct.normalize(scan, frames=checked)
     # Without its second frame the first set lies half a second earlier.
     np.testing.assert_allclose(out["transmission"], truth, atol=2e-3)
-    assert out.attrs["notes"][-1].startswith("flats: 2 sets of [1, 2] frames")
+    assert out.attrs["notes"][-1] == (
+        "flats: 2 sets of [1, 2] frames; interpolated in time; left out: flat 1, dark 2"
+    )
     record = out.attrs["steps"][-1]["parameters"]["frames"]
     assert record["flat_good"] == [True, False, True, True]
 
@@ -140,7 +149,8 @@ def test_frames_that_are_not_what_their_key_says(
 def test_most_flats_and_darks_may_be_wrong(scan: xr.Dataset) -> None:
     scan["flat"][:2] = 0
     scan["dark"][:2] = 20_000
-    checked = xct.check_frames(scan)
+    with pytest.warns(UserWarning, match="flat 0.*flat 1.*dark 0.*dark 1"):
+        checked = xct.check_frames(scan)
     assert checked["flat_good"].values.tolist() == [False, False, True, True]
     assert checked["dark_good"].values.tolist() == [False, False, True]
 
@@ -163,8 +173,11 @@ def test_nothing_left(scan: xr.Dataset) -> None:
         xct.normalize(scan, frames=checked)
     with pytest.raises(ArgumentError, match="a set of flats or darks has no frames"):
         xct.normalize(scan.isel(dark_frame=[]))
-    with pytest.raises(SchemaError, match="has no 'dark'"):
-        xct.normalize(scan.drop_vars("dark"))
+    for verb in (xct.normalize, xct.check_frames):
+        with pytest.raises(SchemaError, match="the scan has no 'dark'") as info:
+            verb(scan.drop_vars("dark"))
+        assert "'darks': 'other.nxs'" in str(info.value)
+        assert "--darks other.nxs at ingest" in str(info.value)
 
 
 def test_a_check_of_another_scan(scan: xr.Dataset) -> None:
@@ -178,6 +191,116 @@ def test_one_flat_and_one_dark(scan: xr.Dataset) -> None:
     out = xct.normalize(scan.isel(flat_frame=[0], dark_frame=[0]))
     assert np.isfinite(out["transmission"]).all()
     assert out.attrs["notes"][-1] == "flats: 1 set of [1] frames; interpolated in time"
+
+
+def readings(scan: xr.Dataset, name: str, unit: str) -> xr.Dataset:
+    """The scan in a beam that goes up and down by a third, with readings of it."""
+    beam = 1 + 0.3 * np.sin(np.arange(A))
+    dark = scan["dark"].values[0].astype(int)
+    counts = (scan["counts"].values - dark) * beam[:, None, None] + dark
+    level = {"angle": 300 * beam * (1 - 0.1 * (scan["time"].values - 0.5) / 40)}
+    level["flat_frame"] = 300 * np.array([1, 1, 0.9, 0.9])
+    names = {"angle": name, "flat_frame": f"flat_{name}"}
+    return scan.assign(
+        counts=scan["counts"].copy(data=counts.round().astype("uint16"))
+    ).assign_coords({names[dim]: (dim, values, {"units": unit}) for dim, values in level.items()})
+
+
+@pytest.mark.parametrize(("name", "unit"), [("monitor", "1"), ("ring_current", "mA")])
+def test_scaled_by_readings_of_the_beam(scan: xr.Dataset, truth: Any, name: Any, unit: str) -> None:
+    ds = readings(scan, name, unit)
+    assert np.abs(xct.normalize(ds)["transmission"] - truth).max() > 0.2
+    out = xct.normalize(ds, scale_by=name)
+    np.testing.assert_allclose(out["transmission"], truth, atol=5e-4)
+    assert out.attrs["notes"][-1].endswith("interpolated in time; scaled by " + name)
+    # A block of some projections, as the runner hands it over.
+    block = xct.normalize(ds.isel(angle=slice(4, 7), z=slice(1, 3)), scale_by=name)
+    np.testing.assert_array_equal(block["transmission"], out["transmission"][4:7, 1:3])
+    np.testing.assert_array_equal(out[name], ds[name])
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, -3.0, np.inf, 1e-6])
+def test_a_dead_monitor(scan: xr.Dataset, bad: float) -> None:
+    ds = readings(scan, "monitor", "1")
+    ds["monitor"][[0, 11]] = bad
+    with pytest.raises(SourceError, match="the monitor is dead in 2 of 12 projections") as info:
+        xct.normalize(ds, scale_by="monitor")
+    assert f"{bad:g} at 0 deg, {bad:g} at 180 deg" in str(info.value)
+    assert 'scale_by="none"' in str(info.value)
+    xct.normalize(ds)
+
+
+def test_a_monitor_that_was_dead_in_a_flat(scan: xr.Dataset) -> None:
+    ds = readings(scan, "monitor", "1")
+    ds["flat_monitor"][2] = 0
+    with pytest.raises(SourceError, match="the monitor is dead in 1 of 4 flats") as info:
+        xct.normalize(ds, scale_by="monitor")
+    assert "0 at flat 2" in str(info.value)
+    checked = xct.check_frames(ds)
+    checked["flat_good"][2] = False
+    xct.normalize(ds, scale_by="monitor", frames=checked)
+
+
+def test_no_readings_to_scale_by(scan: xr.Dataset) -> None:
+    with pytest.raises(SchemaError, match="no 'ring_current' to scale by") as info:
+        xct.normalize(scan, scale_by="ring_current")
+    assert 'ds.assign_coords(ring_current=("angle", readings, {"units": "mA"}))' in str(info.value)
+    ds = readings(scan, "ring_current", "mA").drop_vars("flat_ring_current")
+    with pytest.raises(SchemaError, match="no 'flat_ring_current' to scale by"):
+        xct.normalize(ds, scale_by="ring_current")
+    with pytest.raises(ArgumentError, match="parameter 'scale_by'"):
+        xct.normalize(scan, scale_by="current")  # type: ignore[arg-type]
+
+
+def test_bounds(scan: xr.Dataset, truth: Any) -> None:
+    out = xct.normalize(scan, bounds=(0.4, 0.9))
+    np.testing.assert_allclose(out["transmission"], truth.clip(0.4, 0.9), atol=2e-4)
+    with pytest.raises(ArgumentError, match="two finite numbers in ascending order"):
+        xct.normalize(scan, bounds=(0.9, 0.4))
+
+
+def test_flats_without_beam_are_left_out_row_by_row(scan: xr.Dataset, truth: Any) -> None:
+    """Also without a check: half of a flat was taken with the shutter closed."""
+    scan["flat"][0] = 0
+    scan["flat"][3, 2:] = 0
+    out = xct.normalize(scan)
+    np.testing.assert_allclose(out["transmission"], truth, atol=2e-3)
+
+
+def test_rows_that_are_not_numbers(scan: xr.Dataset, truth: Any) -> None:
+    ds = scan.astype("float32")
+    ds["flat"][0, 1] = ds["dark"][1, 3] = np.nan
+    ds["counts"][5, 4] = np.nan
+    for average in ("mean", "median"):
+        out = xct.normalize(ds, average=average)["transmission"]
+        assert (out[5, 4] == 1).all(), "nothing is known of this row"
+        np.testing.assert_allclose(out[:5], truth[:5], atol=2e-3)
+    ds["flat"][:, 2] = np.nan
+    checked = xct.check_frames(ds)
+    assert checked["flat_good"].all()
+    out = xct.normalize(ds, frames=checked)
+    assert not out["usable"][2].any()
+    assert (out["transmission"][:, 2] == 1).all()
+    ds["flat"][0] = np.nan
+    with pytest.warns(UserWarning, match=r"flat 0 \(nan counts\)"):
+        checked = xct.check_frames(ds)
+    assert checked["flat_good"].values.tolist() == [False, True, True, True]
+
+
+def test_constant_images_and_odd_sizes(scan: xr.Dataset) -> None:
+    um = {"units": "um"}
+    for angles, z, u in ((3, 1, 1), (3, 1, 13), (1, 3, 2), (7, 2, 11)):
+        of = {"counts": ("angle", angles), "flat": ("flat_frame", 1), "dark": ("dark_frame", 1)}
+        level = {"counts": 600, "flat": 1100, "dark": 100}
+        ds = xr.Dataset(
+            {k: ((d, "z", "u"), np.full((n, z, u), level[k], "uint16"), {"units": "counts"})
+             for k, (d, n) in of.items()},
+            {"angle": ("angle", np.arange(angles) * 60.0, {"units": "deg"}),
+             "z": ("z", np.arange(z) * 2.0, um), "u": ("u", np.arange(u) * 2.0, um)},
+        )  # fmt: skip
+        out = xct.minus_log(xct.normalize(ds))
+        np.testing.assert_allclose(out["absorbance"], np.log(2), rtol=1e-6)
+        assert float(out["clipped"].mean()) == 0
 
 
 def test_real_projections(real: Path) -> None:

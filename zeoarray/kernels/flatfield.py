@@ -23,9 +23,9 @@ FAINT = 1e-4
 def _base(flat: Any, dark: Any, dtype: Any) -> tuple[Any, Any]:
     """Flat minus dark, with 1 where a pixel is not usable; and where it is."""
     xp = xp_of(flat, dark)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         base = xp.subtract(flat, dark[..., None, :, :], dtype=dtype)
-    row = xp.where(xp.isfinite(base) & (base > 0), base, 0).mean(axis=-1, keepdims=True)
+        row = xp.where(xp.isfinite(base) & (base > 0), base, 0).mean(axis=-1, keepdims=True)
     good = (xp.isfinite(base) & (base > 0) & (base > FAINT * row)).all(axis=-3)
     base[~xp.broadcast_to(good[..., None, :, :], base.shape)] = 1
     return base, good
@@ -64,17 +64,25 @@ def _transmission_memory(sizes: Sizes, parameters: Parameters, threads: int) -> 
 
 
 @kernel(
-    "(angle,z,u),(set,z,u),(z,u),(angle)->(angle,z,u)",
+    "(angle,z,u),(set,z,u),(z,u),(angle),(angle)->(angle,z,u)",
     halo={"angle": 0, "z": 0},
     memory=_transmission_memory,
 )
-def transmission(counts: Any, flat: Any, dark: Any, position: Any) -> Any:
-    """(..., angle, z, u), (..., set, z, u), (..., z, u), (angle) -> (..., angle, z, u).
+def transmission(
+    counts: Any,
+    flat: Any,
+    dark: Any,
+    position: Any,
+    scale: Any = 1.0,
+    *,
+    bounds: tuple[float, float] | None = None,
+) -> Any:
+    """(..., angle, z, u), (..., set, z, u), (..., z, u), 2 (..., angle) -> (..., angle, z, u).
 
-    T = (counts - dark) / (flat - dark), the flat interpolated linearly between two sets. Pixels
-    that are not `usable`, and counts that are not finite, are interpolated along u from their
-    nearest neighbours; a row without any is 1. So every value is finite. Values below 0 and above
-    1 are noise, and are kept.
+    T = scale (counts - dark) / (flat - dark), the flat interpolated linearly between two sets.
+    Pixels that are not `usable`, and values that are not finite, are interpolated along u from
+    their nearest neighbours; a row without any is 1. So every value is finite. Values below 0 and
+    above 1 are noise, and are kept, unless `bounds` are given.
 
     Parameters
     ----------
@@ -86,6 +94,15 @@ def transmission(counts: Any, flat: Any, dark: Any, position: Any) -> Any:
         Average dark.
     position
         Where each projection lies between the sets: see `references.positions`.
+    scale
+        What each projection is multiplied by: see `references.factors`.
+    bounds
+        Least and greatest transmission; what lies outside is set to the nearer of them.
+
+    Raises
+    ------
+    ArgumentError
+        For bounds that are not finite or not in order.
 
     References
     ----------
@@ -100,26 +117,51 @@ def transmission(counts: Any, flat: Any, dark: Any, position: Any) -> Any:
     array([[[0.5 , 0.75, 0.75]]], dtype=float32)
     """
     xp = xp_of(counts, flat, dark, position)
+    low, high = _limits(bounds)
     dtype = contract_of(transmission).output_dtype(0, counts.dtype)
     base, good = _base(flat, dark, dtype)
     level = xp.where(good, dark, 0).astype(dtype)
-    arrays = ((counts, 3), (base, 3), (level, 2), (position, 1), (good, 2))
+    factor = xp.asarray(scale, dtype) * xp.ones(counts.shape[-3], dtype)
+    arrays = ((counts, 3), (base, 3), (level, 2), (position, 1), (good, 2), (factor, 1))
     batch = np.broadcast_shapes(*(a.shape[: a.ndim - n] for a, n in arrays))
     parts = [xp.broadcast_to(a, batch + a.shape[a.ndim - n :]) for a, n in arrays]
     out = xp.empty(batch + counts.shape[-3:], dtype)
     for index in np.ndindex(*batch):
-        raw, above, below, place, known = (part[index] for part in parts)
-        _divide(raw, above, below, place, out[index])
-        _mend(out[index], known, whole=counts.dtype.kind != "f")
+        raw, above, below, place, known, times = (part[index] for part in parts)
+        with np.errstate(all="ignore"):
+            finite = _divide(raw, above, below, place, out[index], times, (low, high))
+        _mend(out[index], known, finite=finite, empty=min(max(1.0, low), high))
     return out
 
 
-def _divide(counts: Any, base: Any, dark: Any, position: Any, out: Any) -> None:
+def _limits(bounds: tuple[float, float] | None) -> tuple[float, float]:
+    low, high = bounds if bounds is not None else (-np.inf, np.inf)
+    if bounds is not None and not -np.inf < low < high < np.inf:
+        raise ArgumentError(
+            "the bounds of transmission are two finite numbers in ascending order",
+            got=f"bounds={bounds}",
+            expected="for example (0, 1.5)",
+        )
+    return low, high
+
+
+def _divide(
+    counts: Any,
+    base: Any,
+    dark: Any,
+    position: Any,
+    out: Any,
+    scale: Any,
+    bounds: tuple[float, float],
+) -> bool:
+    """Fill `out`, and return whether every value of it is surely finite."""
     xp = xp_of(counts, base)
     last = base.shape[0] - 1
     place = to_host(position).clip(0, last)
     lower = np.minimum(place.astype(int), max(last - 1, 0))
     weight = xp.asarray(place - lower, out.dtype)[:, None, None]
+    scaled, held = bool((scale != 1).any()), bounds != (-np.inf, np.inf)
+    finite = True
     edges = [0, *(np.flatnonzero(np.diff(lower)) + 1).tolist(), lower.size]
     for start, stop in itertools.pairwise(edges):
         step = base[lower[start] + 1] - base[lower[start]] if last else None
@@ -134,38 +176,45 @@ def _divide(counts: Any, base: Any, dark: Any, position: Any, out: Any) -> None:
                 below = weight[start:stop][run] * step[rows]
                 below += base[lower[start], rows]
                 piece /= below
+            if scaled:
+                piece *= scale[start:stop][run][..., None, None]
+            if held:
+                xp.clip(piece, *bounds, out=piece)
+            # Where a sum is finite its terms are, and no mask is made to know it.
+            finite = finite and bool(xp.isfinite(piece.sum()))
+    return finite
 
 
-def _mend(out: Any, good: Any, *, whole: bool) -> None:
-    """Fill pixels that are not `good`, and where counts may not be finite, those that are not."""
+def _mend(out: Any, good: Any, *, finite: bool, empty: float) -> None:
+    """Fill pixels that are not `good`, then (unless all are `finite`) what is not finite.
+
+    A row without anything to fill it from is `empty`.
+    """
     xp = xp_of(out)
+    column = xp.arange(good.shape[-1])
     for j in np.flatnonzero(to_host(~good.all(axis=-1))):
-        column = xp.arange(good.shape[-1])
-        have, gaps = column[good[j]], column[~good[j]]
-        if not have.size:
-            out[:, j] = 1
-            continue
-        after = xp.searchsorted(have, gaps)
-        left = have[xp.maximum(after - 1, 0)]
-        right = have[xp.minimum(after, have.size - 1)]
-        weight = ((gaps - left) / xp.maximum(right - left, 1)).astype(out.dtype).clip(0, 1)
         for (part,) in pieces(out[:, j], keep=1):
-            row = out[part, j]
-            row[:, gaps] = row[:, left] * (1 - weight) + row[:, right] * weight
-    if whole:
+            _fill(out[part, j], column[good[j]], column[~good[j]], empty)
+    if finite:
         return
     for (part,) in pieces(out, keep=2):
-        for i, j in np.argwhere(to_host(~xp.isfinite(out[part]).all(axis=-1))):
-            _interpolate(out[part][i, j], xp)
+        known = xp.isfinite(out[part])
+        for i, j in np.argwhere(to_host(~known.all(axis=-1))):
+            _fill(out[part][i, j : j + 1], column[known[i, j]], column[~known[i, j]], empty)
 
 
-def _interpolate(row: Any, xp: Any) -> None:
-    finite = xp.isfinite(row)
-    if bool(finite.any()):
-        column = xp.arange(row.size)
-        row[~finite] = xp.interp(column[~finite], column[finite], row[finite])
-    else:
-        row[:] = 1
+def _fill(rows: Any, have: Any, gaps: Any, empty: float) -> None:
+    """(n, u): interpolate the columns `gaps` from the columns they lie between."""
+    xp = xp_of(rows)
+    if not have.size:
+        rows[:] = empty
+        return
+    after = xp.searchsorted(have, gaps)
+    left = have[xp.maximum(after - 1, 0)]
+    right = have[xp.minimum(after, have.size - 1)]
+    weight = ((gaps - left) / xp.maximum(right - left, 1)).astype(rows.dtype).clip(0, 1)
+    with np.errstate(invalid="ignore"):  # where a neighbour is Inf, the second filling follows
+        rows[:, gaps] = rows[:, left] * (1 - weight) + rows[:, right] * weight
 
 
 def _log_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:

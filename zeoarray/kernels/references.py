@@ -36,10 +36,8 @@ def sets_of(time: Any, projection_time: Any) -> tuple[int, ...]:
     >>> sets_of([0, 1, 2, 30, 31], [10, 11, 12])
     (0, 0, 0, 1, 1)
     """
-    flats, projections = np.asarray(time, float), np.sort(np.asarray(projection_time, float))
-    if not (np.isfinite(flats).all() and np.isfinite(projections).all()):
-        raise ArgumentError("the times of flats and projections must be finite numbers")
-    gaps = np.searchsorted(projections, flats)
+    flats, projections = _finite(time, projection_time)
+    gaps = np.searchsorted(np.sort(projections), flats)
     return tuple(np.unique(gaps, return_inverse=True)[1].tolist())
 
 
@@ -57,15 +55,54 @@ def positions(time: Any, sets: Sequence[int], projection_time: Any) -> np.ndarra
     projection_time
         Time of each projection, by the same clock.
 
+    Raises
+    ------
+    ArgumentError
+        For times that are not finite.
+
     Examples
     --------
     >>> positions([0, 2, 10, 12], (0, 0, 1, 1), [1, 6, 20]).tolist()
     [0.0, 0.5, 1.0]
     """
-    flats, number = np.asarray(time, float), np.asarray(sets)
+    (flats, projections), number = _finite(time, projection_time), np.asarray(sets)
     middles = [flats[number == i].mean() for i in range(number.max() + 1)]
-    found = np.interp(np.asarray(projection_time, float), middles, np.arange(len(middles)))
-    return np.asarray(found)
+    return np.asarray(np.interp(projections, middles, np.arange(len(middles))))
+
+
+def _finite(time: Any, projection_time: Any) -> tuple[np.ndarray, np.ndarray]:
+    flats, projections = np.asarray(time, float), np.asarray(projection_time, float)
+    if not (np.isfinite(flats).all() and np.isfinite(projections).all()):
+        raise ArgumentError("the times of flats and projections must be finite numbers")
+    return flats, projections
+
+
+def factors(
+    reading: Any, flat_reading: Any, sets: Sequence[int], position: np.ndarray
+) -> np.ndarray:
+    """(angle), (frame), (angle) -> (angle). What transmission is multiplied by as the beam varies.
+
+    The mean reading of each set of flats, interpolated as the flats are, over the reading of each
+    projection.
+
+    Parameters
+    ----------
+    reading, flat_reading
+        Monitor or ring current during each projection and each flat; positive.
+    sets
+        Number of the set of each flat; -1 leaves it out.
+    position
+        Where each projection lies between the sets: see `positions`.
+
+    Examples
+    --------
+    >>> factors([90, 95], [100, 100], (0, 0), np.zeros(2)).round(3).tolist()
+    [1.111, 1.053]
+    """
+    flats, number = np.asarray(flat_reading, float), np.asarray(sets)
+    levels = [flats[number == i].mean() for i in range(number.max() + 1)]
+    expected = np.interp(position, np.arange(len(levels)), levels)
+    return np.asarray(expected / np.asarray(reading, float))
 
 
 def _sets(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
@@ -75,18 +112,23 @@ def _sets(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
 
 def _average_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     if parameters["method"] == "median":
-        return Memory(0, 2 * 4 * sizes["frame"] * sizes["u"])
-    return Memory(0, 8 * sizes["batch"] * sizes["z"] * sizes["u"])
+        return Memory(0, 6 * 4 * sizes["frame"] * sizes["u"])
+    # The sum, and how many were summed; what of one frame counts.
+    image = sizes["batch"] * sizes["z"] * sizes["u"]
+    return Memory(0, (8 + 8 + 8 + 2) * image)
 
 
-@kernel("(frame,z,u)->(set,z,u)", halo={"z": 0, "u": 0}, sizes=_sets, memory=_average_memory)
+@kernel("(frame,z,u)->(set,z,u)", halo={"z": 0}, sizes=_sets, memory=_average_memory)
 def average(
     frames: Any,
     *,
     sets: Sequence[int] | None = None,
     method: Literal["mean", "median"] = "mean",
+    lit: bool = False,
 ) -> Any:
     """(..., frame, z, u) -> (..., set, z, u). The average frame of each set.
+
+    Values that are not finite are left out; a pixel that has none in a set is NaN.
 
     Parameters
     ----------
@@ -97,6 +139,8 @@ def average(
     method
         The mean (summed in float64, so that no order of frames or blocks matters), or the median,
         which a few zingers do not move.
+    lit
+        Leave out rows of a frame without any value above 0: flats taken without beam.
 
     Raises
     ------
@@ -108,6 +152,8 @@ def average(
     >>> frames = np.array([1, 3, 10], "uint16").reshape(3, 1, 1)
     >>> average(frames, sets=(0, 0, 1)).ravel()
     array([ 2., 10.], dtype=float32)
+    >>> average(np.array([[[0, 0]], [[6, 8]]]), lit=True).ravel()
+    array([6., 8.], dtype=float32)
     """
     xp = xp_of(frames)
     members = _members(frames.shape[-3], sets)
@@ -118,18 +164,9 @@ def average(
     dtype = contract_of(average).output_dtype(0, frames.dtype)
     shape = (*frames.shape[:-3], len(members), *frames.shape[-2:])
     out = xp.empty(shape, dtype)
-    if method == "median":
-        for row in np.ndindex(*frames.shape[:-3], frames.shape[-2]):
-            for i, chosen in enumerate(members):
-                out[(*row[:-1], i, row[-1])] = _median(frames[(*row[:-1], chosen, row[-1])], xp)
-        return out
-    total = xp.empty((*frames.shape[:-3], *frames.shape[-2:]), np.float64)
+    one = _median if method == "median" else _mean
     for i, chosen in enumerate(members):
-        total.fill(0)
-        for frame in chosen:
-            total += frames[..., frame, :, :]
-        total /= len(chosen)
-        out[..., i, :, :] = total
+        one(frames, chosen, lit, out[..., i, :, :])
     return out
 
 
@@ -151,9 +188,37 @@ def _members(frames: int, sets: Sequence[int] | None) -> list[list[int]]:
     return members
 
 
-def _median(rows: Any, xp: Any) -> Any:
-    # Sorted along contiguous memory, in a dtype of which sorting is vectorised.
-    columns = xp.ascontiguousarray(rows.T, dtype=np.float32 if rows.dtype.itemsize < 4 else None)
-    columns.sort(axis=-1)
-    low, high = (columns.shape[-1] - 1) // 2, columns.shape[-1] // 2
-    return (columns[:, low].astype(np.float64) + columns[:, high]) / 2
+def _mean(frames: Any, chosen: Sequence[int], lit: bool, out: Any) -> None:
+    xp = xp_of(frames)
+    whole = frames.dtype.kind != "f"
+    total = xp.zeros(out.shape, np.float64)
+    # Counted by row where every pixel of a row has as many.
+    count = xp.zeros((*out.shape[:-1], 1 if whole else out.shape[-1]), np.float64)
+    for number in chosen:
+        frame = frames[..., number, :, :]
+        used: Any = True if whole else xp.isfinite(frame)
+        if lit:
+            used = used & (frame > 0).any(axis=-1, keepdims=True)
+        total += frame if used is True else xp.where(used, frame, 0)
+        count += used
+    with np.errstate(invalid="ignore", over="ignore"):
+        out[...] = total / count
+
+
+def _median(frames: Any, chosen: Sequence[int], lit: bool, out: Any) -> None:
+    xp = xp_of(frames)
+    # Sorted along contiguous memory, in a dtype of which sorting is vectorised; NaN comes last.
+    single = frames.dtype.itemsize < 4 or frames.dtype == np.float32
+    for row in np.ndindex(*out.shape[:-1]):
+        values = frames[(*row[:-1], chosen, row[-1])]
+        columns = xp.array(values.T, dtype=np.float32 if single else np.float64, order="C")
+        if lit:
+            columns[:, ~(values > 0).any(axis=-1)] = np.nan
+        columns[~xp.isfinite(columns)] = np.nan
+        columns.sort(axis=-1)
+        count = xp.isfinite(columns).sum(axis=-1, keepdims=True)
+        low, high = xp.maximum(count - 1, 0) // 2, count // 2
+        high = xp.minimum(high, columns.shape[-1] - 1)
+        below, above = (xp.take_along_axis(columns, i, axis=-1)[:, 0] for i in (low, high))
+        with np.errstate(over="ignore"):
+            out[row] = below.astype(np.float64) / 2 + above.astype(np.float64) / 2

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from zeoarray.xct.frames import check_frames, minus_log, normalize
+from zeoarray.xct.flats import check_frames
+from zeoarray.xct.frames import minus_log, normalize
+from zeoarray.xct.optics import correct_distortion, retrieve_phase
 
-__all__ = ["check_frames", "minus_log", "normalize"]
+__all__ = [
+    "check_frames",
+    "correct_distortion",
+    "minus_log",
+    "normalize",
+    "retrieve_phase",
+]

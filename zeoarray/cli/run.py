@@ -1,0 +1,53 @@
+"""``zeoarray run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zeoarray import cluster, pipeline
+from zeoarray.cli import pipelines
+from zeoarray.cli.progress import counts
+
+
+@click.command("run")
+@pipelines.pipeline_argument
+@click.option("--workers", type=int, help="Processes that run blocks. [default: all cores]")
+@click.option("--memory", metavar="SIZE", help="What a worker may hold: 4GB. [default: its share]")
+@click.option("--overwrite", is_flag=True, help="Replace nodes that were made otherwise.")
+@click.option("--restart", is_flag=True, help="Drop what another, unfinished run has written.")
+@click.option("--wait", is_flag=True, help="Wait for another process that writes a node.")
+def command(
+    file: Path,
+    given: tuple[str, ...],
+    workers: int | None,
+    memory: str | None,
+    overwrite: bool,
+    restart: bool,
+    wait: bool,
+) -> None:
+    """Run a pipeline; run again after an interruption, it goes on.
+
+    \b
+      zeoarray run xct.yaml --set ingest.source=169068.nxs --set store=zn13x.zarr
+    """
+    loaded = pipelines.read(file, given)
+    count = pipelines.workers_of(workers)
+    pipeline.plan(loaded, memory=pipelines.memory_of(memory, count))
+    with cluster.processes(count) as executor, counts() as tell:
+        made = pipeline.run(
+            loaded,
+            executor=executor,
+            in_flight=2 * count,
+            overwrite=overwrite,
+            restart=restart,
+            wait=wait,
+            progress=tell,
+        )
+    whole = [stage.into for stage in loaded.stages if stage.into not in made]
+    for node in made:
+        click.echo(f"made {node}")
+    if whole:
+        click.echo(f"whole already: {', '.join(whole)}")
+    click.echo(f"look at it: zeoarray info {loaded.store}")

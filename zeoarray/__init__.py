@@ -26,7 +26,7 @@ _HOMES = {
     "into_store": ("zeoarray.ingest.into", "into_store"),
     "save": ("zeoarray.store", "save"),
 }
-_MODULES = ("ingest", "kernels", "quality", "schema", "store", "twin", "volume", "xct")
+_MODULES = ("export", "ingest", "kernels", "quality", "schema", "store", "twin", "volume", "xct")
 
 
 def __getattr__(name: str) -> Any:

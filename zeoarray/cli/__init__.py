@@ -10,6 +10,7 @@ from zeoarray.errors import nearest
 
 COMMANDS = {
     "check": "Find every fault of a pipeline before any data is read.",
+    "export": "Write a node as a TIFF stack or an HDF5 file.",
     "info": "Show what is in a facility's file or in a store.",
     "ingest": "Turn a facility's file into a labelled store.",
     "convert": "Write a process list of Savu or HTTomo as a pipeline.",

@@ -54,7 +54,7 @@ def scan_options(function: F) -> F:
                 options[name] = _READ[name](value) if name in _READ else value
         crop, roots = given.pop("crop"), given.pop("link_root")
         if crop:
-            options["crop"] = {dim: _pair(span, f"--crop {dim}", int) for dim, span in crop}
+            options["crop"] = {dim: pair(span, f"--crop {dim}", int) for dim, span in crop}
         if roots:
             options["link_root"] = dict(_root(text) for text in roots)
         return function(*args, options=options, **given)
@@ -79,7 +79,8 @@ def scan_options(function: F) -> F:
     return result
 
 
-def _pair(text: str, flag: str, kind: type = float) -> tuple[Any, Any]:
+def pair(text: str, flag: str, kind: type = float) -> tuple[Any, Any]:
+    """Read ``FIRST:PAST`` as two numbers, or raise naming the flag."""
     match = _PAIR.fullmatch(text)
     try:
         if match is not None:
@@ -95,7 +96,7 @@ def _frames(text: str) -> list[int]:
     frames: list[int] = []
     for part in filter(None, text.split(",")):
         if ":" in part:
-            first, past = _pair(part, "--ignore", int)
+            first, past = pair(part, "--ignore", int)
             frames.extend(range(first, past))
         elif part.strip().isdigit():
             frames.append(int(part))
@@ -120,7 +121,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "u_sense": int,
     "z_sense": int,
     "orientation": int,
-    "angle_lines": lambda text: _pair(text, "--angle-lines", int),
-    "range": lambda text: _pair(text, "--range"),
+    "angle_lines": lambda text: pair(text, "--angle-lines", int),
+    "range": lambda text: pair(text, "--range"),
     "ignore": _frames,
 }

@@ -47,7 +47,7 @@ def shell_sizes(shape: tuple[int, ...]) -> Array:
     Examples
     --------
     >>> shell_sizes((4, 4)).tolist()
-    [1, 8, 7]
+    [1, 8, 6]
     """
     shell, weight = _shells(np, shape)
     full = np.broadcast_to(weight, shell.shape)

@@ -79,7 +79,8 @@ def convert(
     path = Path(path)
     file = str(source) if source is not None else "scan.nxs"
     named = node_name(Path(file).stem)
-    draft = Draft(check_scan(scan if scan is not None else named))
+    into = str(store) if store is not None else f"{named}.zarr"
+    draft = Draft(check_scan(scan if scan is not None else named), into)
     if hdf5.is_hdf5(path) or path.suffix in (".nxs", ".h5", ".hdf5"):
         entries = list(_of_savu(path, draft))
     else:
@@ -93,7 +94,7 @@ def convert(
             got=", ".join(f"{e.place} {e.name}" for e in entries) or "an empty list",
             expected="steps that are active and not skipped",
         )
-    return render(draft, source=file, store=str(store) if store is not None else f"{named}.zarr")
+    return render(draft, source=file)
 
 
 def _of_savu(path: Path, draft: Draft) -> Iterable[Entry]:

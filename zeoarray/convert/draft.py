@@ -37,6 +37,7 @@ class Draft:
     """What is known of a pipeline so far."""
 
     scan: str
+    store: str
     title: list[str] = field(default_factory=list)
     """What is said at the top."""
     ingest: dict[str, Any] = field(default_factory=dict)
@@ -121,23 +122,23 @@ def _steps(source: str, into: str, verbs: list[Verb]) -> tuple[list[str], dict[s
     return [], {"from": source, "into": into, "steps": list(verbs)}
 
 
-def render(draft: Draft, *, source: str, store: str) -> str:
+def render(draft: Draft, *, source: str) -> str:
     """Return the pipeline as YAML, with what is to be said as comments.
 
     Parameters
     ----------
     draft
         The pipeline.
-    source, store
-        The file to ingest, and the store.
+    source
+        The file to ingest.
     """
-    return "\n".join(_lines(draft, source, store)) + "\n"
+    return "\n".join(_lines(draft, source)) + "\n"
 
 
-def _lines(draft: Draft, source: str, store: str) -> Iterator[str]:
+def _lines(draft: Draft, source: str) -> Iterator[str]:
     yield from _comments(draft.title, 0)
     yield "zeoarray: 1"
-    yield f"store: {_flow(store)}"
+    yield f"store: {_flow(draft.store)}"
     yield "stages:"
     yield from _comments(draft.ingest_notes, 2)
     yield "  - ingest:"

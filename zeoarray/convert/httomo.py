@@ -119,15 +119,12 @@ def _normalize(draft: Draft, given: Given, told: str) -> None:
         raise given.wrong("averaging", average, "mean or median")
     if average != "mean":
         parameters["average"] = average
-    bounds = [given.number("lower_bound"), given.number("upper_bound")]
-    cutoff = given.number("cutoff")
-    bounds = [bounds[0], cutoff if bounds[1] is None else bounds[1]]
+    low, high, cutoff = (given.number(n) for n in ("lower_bound", "upper_bound", "cutoff"))
+    # A cutoff of 10, and these flags, guard against values that normalising never gives here.
+    if high is None and cutoff != 10:
+        high = cutoff
+    parameters |= verbs.bounds(low, high)
     logged = given.flag("minus_log", False)
-    # The cutoff of 10, and these flags, guard against values that normalising never gives here.
-    if bounds == [None, 10.0]:
-        bounds = [None, None]
-    if bounds != [None, None]:
-        parameters["bounds"] = bounds
     given.drop(("remove_nans", "nonnegativity"))
     defaults = {"flats_multiplier": 1.0, "darks_multiplier": 1.0}
     draft.add(Verb("xct.normalize", parameters, [told, *verbs.told(given, defaults, {})]))
@@ -279,7 +276,7 @@ def _is_reference(value: object) -> bool:
 
 
 def _images(draft: Draft, given: Given, told: str) -> None:
-    draft.last.append(f"{told}: zeoarray export STORE {draft.node(draft.result)} --tiff OUT")
+    draft.last.append(f"{told}: {verbs.export(draft, 'tiff')}")
 
 
 def _nothing(draft: Draft, given: Given, told: str) -> None:
@@ -338,5 +335,5 @@ def converter(row: Row) -> Converter:
     """Return what converts a method, or raise with what to use instead."""
     if row.method in METHODS:
         return METHODS[row.method]
-    instead = INSTEAD.get(row.method, "nothing known: see the steps that `zeoarray` has")
+    instead = INSTEAD.get(row.method, "nothing known: `zeoarray steps` lists what there is")
     raise NoCounterpart(f"(of {printable(row.module, 60)}) {instead}")

@@ -85,16 +85,13 @@ def _crop(draft: Draft, given: Given) -> None:
 
 
 def _normalize(draft: Draft, given: Given, told: str) -> None:
-    bounds = [given.number("lower_bound"), given.number("upper_bound")]
-    parameters: dict[str, Any] = {}
-    if bounds != [None, None]:
-        parameters["bounds"] = bounds
+    parameters = verbs.bounds(given.number("lower_bound"), given.number("upper_bound"))
     notes = [told, *verbs.told(given, {"warn_proportion": 0.05}, {})]
     draft.add(Verb("xct.normalize", parameters, notes))
 
 
 def _normalize_in_time(draft: Draft, given: Given, told: str) -> None:
-    parameters: dict[str, Any] = {"bounds": [0.0, 1.0]} if given.flag("in_range", False) else {}
+    parameters = verbs.bounds(0.0, 1.0) if given.flag("in_range", False) else {}
     notes = [told, "flats are interpolated in time wherever the scan has times"]
     draft.add(Verb("xct.normalize", parameters, notes + verbs.told(given, {}, {})))
 
@@ -228,12 +225,13 @@ def _nothing(draft: Draft, given: Given, told: str) -> None:
 
 def _saver(draft: Draft, given: Given, told: str) -> None:
     least, greatest, bits = given.number("min"), given.number("max"), given.whole("num_bit", 32)
-    kind = "--hdf5" if told.startswith("Hdf5") else "--tiff"
-    notes = [f"{told}: zeoarray export STORE {draft.node(draft.result)} {kind} OUT"]
+    kind = "hdf5" if told.startswith("Hdf5") else "tiff"
+    command = verbs.export(draft, kind, "float32" if bits == 32 else "uint16")
+    notes = [f"{told}: {command}"]
     if least is not None and greatest is not None:
         notes.append(
             f"Savu wrote {bits} bits from {least:g} to {greatest:g} per pixel; values here are in "
-            "1/cm: divide both by the pixel size in cm"
+            "1/cm: --range takes both divided by the pixel size in cm"
         )
     given.drop(("prefix", "format", "jpeg_quality"))
     draft.last += notes + verbs.told(given, {}, {})
@@ -311,4 +309,4 @@ def converter(name: str) -> Converter:
     """Return what converts the plug-in `name`, or raise with what to use instead."""
     if name in PLUGINS:
         return PLUGINS[name]
-    raise NoCounterpart(INSTEAD.get(name, "nothing known: see the steps that `zeoarray` has"))
+    raise NoCounterpart(INSTEAD.get(name, "nothing known: `zeoarray steps` lists what there is"))

@@ -16,6 +16,10 @@ FILTERS = {
 """Filters of TomoPy, ASTRA and scikit-image, by our names."""
 
 
+OPEN = 1e6
+"""Bound of transmission where a list has none on that side: a 16-bit camera does not reach it."""
+
+
 class NoCounterpart(Exception):
     """A step of a list that we do not have.
 
@@ -49,6 +53,13 @@ def told(given: Given, defaults: dict[str, Any], why: dict[str, str]) -> list[st
     ]
 
 
+def bounds(low: float | None, high: float | None) -> dict[str, Any]:
+    """Return the parameter `bounds` of ``xct.normalize``, of which a list may have one or none."""
+    if low is None and high is None:
+        return {}
+    return {"bounds": [-OPEN if low is None else low, OPEN if high is None else high]}
+
+
 def rings(draft: Draft, method: str, parameters: dict[str, float | None], notes: list[str]) -> None:
     """Append ``xct.remove_rings``: a window is a whole number of pixels."""
     given: dict[str, Any] = {} if method == "all" else {"method": method}
@@ -56,6 +67,13 @@ def rings(draft: Draft, method: str, parameters: dict[str, float | None], notes:
         k: plain(v) if k.endswith("size") else v for k, v in parameters.items() if v is not None
     }
     draft.add(Verb("xct.remove_rings", given, notes))
+
+
+def export(draft: Draft, kind: str, dtype: str = "uint16") -> str:
+    """Return the command that writes the result as other programs read it."""
+    chosen = "" if dtype == "uint16" else f" --dtype {dtype}"
+    out = "volume.h5 --hdf5" if kind == "hdf5" else "slices --tiff"
+    return f"zeoarray export {draft.store} {draft.node(draft.result)} {out}{chosen}"
 
 
 def minus_log(draft: Draft, notes: list[str]) -> None:

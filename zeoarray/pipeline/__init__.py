@@ -5,9 +5,9 @@ A stage reads one node, applies steps, and writes one node; see `Pipeline` for t
 
 from __future__ import annotations
 
-from zeoarray.pipeline.check import check
+from zeoarray.pipeline.checks import check
 from zeoarray.pipeline.document import Pipeline, read
-from zeoarray.pipeline.plan import Plan, plan
-from zeoarray.pipeline.run import run
+from zeoarray.pipeline.plans import Plan, plan
+from zeoarray.pipeline.stages import run
 
 __all__ = ["Pipeline", "Plan", "check", "plan", "read", "run"]

@@ -69,7 +69,7 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     for name, variable in ds.variables.items():
         lazy = variable.chunks is not None
         if variable.ndim > 1:
-            zeros: Any = da.zeros(variable.shape, variable.dtype, chunks=-1)
+            zeros: Any = da.zeros(variable.shape, dtype=variable.dtype, chunks=-1)
             out[name] = xr.Variable(variable.dims, zeros, variable.attrs)
         elif lazy:
             nothing = np.zeros(variable.shape, variable.dtype)
@@ -82,7 +82,7 @@ def argument(ds: xr.Dataset) -> xr.Dataset:
     out = {}
     for name, v in ds.variables.items():
         if v.ndim > 1 and v.nbytes > encode.SMALL:
-            zeros: Any = da.zeros(v.shape, v.dtype, chunks=-1)
+            zeros: Any = da.zeros(v.shape, dtype=v.dtype, chunks=-1)
             out[name] = xr.Variable(v.dims, zeros, v.attrs)
     return ds.drop_vars(out).compute().assign(out)
 

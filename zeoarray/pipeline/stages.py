@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
-import functools
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from zeoarray.backend import single_threaded
 from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.ingest.into import into_store
-from zeoarray.pipeline import cut, log
-from zeoarray.pipeline.check import INGEST, Checked, check, check_stage, existing
+from zeoarray.pipeline import cut, log, work
+from zeoarray.pipeline.checks import INGEST, Checked, check, check_stage, existing
 from zeoarray.pipeline.document import Faults, Pipeline, Stage
-from zeoarray.pipeline.plan import segment_nodes
+from zeoarray.pipeline.plans import segment_nodes
 from zeoarray.step import find
 from zeoarray.store import encode, grow, ledger, places, write
 
 Progress = Callable[[str, int, int], None]
 """Called with a node, the blocks of it that are done, and all of them."""
-
-HELD_BYTES = 1 << 26
-"""A node that is an argument of a step is kept in memory up to this size."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """All that a worker needs to know to make any block of a segment; small, and pickled once."""
-
-    store: str
-    source: str
-    steps: tuple[tuple[str, Mapping[str, Any], Mapping[str, str]], ...]
-    """Name, parameters and nodes of each step."""
-    dim: str | None
-    part: int
-    """Rows of output that go through the steps at a time."""
-    grain: int
-    """Rows of input that become one of output."""
-    arrays: tuple[encode.Sharded, ...]
-    folder: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block of a segment."""
-
-    index: int
-    outer: slice
-    """Rows of input that are read."""
-    inner: slice
-    """Rows of the result that are written."""
 
 
 def run(
@@ -169,7 +134,7 @@ def _run_measure(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
         if node.whole:
             return False
         how.tell(stage.into, 0, 1)
-        given = {n: _argument(str(pipeline.store), path) for n, path in nodes.items()}
+        given = {n: work.argument(str(pipeline.store), path) for n, path in nodes.items()}
         source = reference.open_node(pipeline.store, str(stage.source))
         result = entry(source, {**parameters, **given}).compute()
         result = result.assign_attrs(made_of=marks["inputs"])
@@ -270,7 +235,7 @@ def _run_segment(
     if node.whole:
         return
     arrays = tuple(segment.arrays().values())
-    work = Work(
+    blocks = work.Work(
         str(places.root_of(pipeline.store)),
         source,
         tuple(
@@ -287,26 +252,30 @@ def _run_segment(
         arrays,
         str(node.folder),
     )
-    done = {i for i in range(segment.blocks) if _keys(work, i) <= node.keys}
+    done = {i for i in range(segment.blocks) if blocks.keys(i) <= node.keys}
     how.tell(node.target.node, len(done), segment.blocks)
-    missing = [Block(i, *segment.reads(i)) for i in range(segment.blocks) if i not in done]
-    for count, records in enumerate(_results(work, missing, how, node.target.node), len(done) + 1):
+    missing = [work.Block(i, *segment.reads(i)) for i in range(segment.blocks) if i not in done]
+    for count, records in enumerate(
+        _results(blocks, missing, how, node.target.node), len(done) + 1
+    ):
         node.append(*records)
         how.tell(node.target.node, count, segment.blocks)
     node.finish()
 
 
-def _results(work: Work, missing: list[Block], how: _How, name: str) -> Iterator[list[ledger.Record]]:
+def _results(
+    blocks: work.Work, missing: list[work.Block], how: _How, name: str
+) -> Iterator[list[ledger.Record]]:
     """What each block wrote, as they finish; a bounded number of them is in flight."""
     if how.executor is None:
-        yield from (run_block(work, block) for block in missing)
+        yield from (work.run_block(blocks, block) for block in missing)
         return
     running: set[cf.Future[list[ledger.Record]]] = set()
     queue = iter(missing)
     try:
         while True:
             for block in itertools.islice(queue, how.in_flight - len(running)):
-                running.add(how.executor.submit(run_block, work, block))
+                running.add(how.executor.submit(work.run_block, blocks, block))
             if not running:
                 return
             finished, running = cf.wait(running, return_when=cf.FIRST_COMPLETED)
@@ -323,91 +292,6 @@ def _results(work: Work, missing: list[Block], how: _How, name: str) -> Iterator
         for future in running:
             future.cancel()
         cf.wait(running)
-
-
-def run_block(work: Work, block: Block) -> list[ledger.Record]:
-    """Read one block, call the steps on it, write its shards: the unit of work of every executor.
-
-    Returns
-    -------
-    list of ledger.Record
-        One for each file written.
-    """
-    with single_threaded():
-        source = _opened(work.store, work.source)
-        ds = (source if work.dim is None else source.isel({work.dim: block.outer})).load()
-        values = _computed(work, ds, block.inner)
-        del ds
-        return [
-            write.write_values(Path(work.folder), array, place, values.pop(array.name))
-            for array, place in _placed(work, block.index)
-        ]
-
-
-def _computed(work: Work, ds: xr.Dataset, inner: slice) -> dict[str, np.ndarray[Any, Any]]:
-    """The block's results: the steps run on a part of it at a time."""
-    dim, rows = work.dim, work.part * work.grain
-    if dim is None or rows >= ds.sizes[dim]:
-        result = _chain(work, ds)
-        kept = result if dim is None else result.isel({dim: inner})
-        return {array.name: kept[array.name].values for array in work.arrays}
-    out: dict[str, np.ndarray[Any, Any]] = {}
-    for start in range(0, ds.sizes[dim], rows):
-        result = _chain(work, ds.isel({dim: slice(start, start + rows)}))
-        for array in work.arrays:
-            _put(out, array, result[array.name].values, dim, start // work.grain, inner.stop)
-    return out
-
-
-def _put(
-    out: dict[str, np.ndarray[Any, Any]],
-    array: encode.Sharded,
-    values: np.ndarray[Any, Any],
-    dim: str,
-    first: int,
-    count: int,
-) -> None:
-    """Put the result of a part into its place in that of the block."""
-    if dim not in array.dims:
-        out.setdefault(array.name, values)
-        return
-    axis = array.dims.index(dim)
-    if array.name not in out:
-        shape = (*values.shape[:axis], count, *values.shape[axis + 1 :])
-        out[array.name] = np.empty(shape, array.dtype)
-    place = slice(first, first + values.shape[axis])
-    out[array.name][(slice(None),) * axis + (place,)] = values
-
-
-def _chain(work: Work, ds: xr.Dataset) -> xr.Dataset:
-    for name, parameters, nodes in work.steps:
-        arguments = {n: _argument(work.store, path) for n, path in nodes.items()}
-        ds = find(name)(ds, {**parameters, **arguments})
-    return ds
-
-
-def _placed(work: Work, index: int) -> Iterator[tuple[encode.Sharded, tuple[int, ...]]]:
-    """Each array that block `index` writes, and the shard of it."""
-    for array in work.arrays:
-        if work.dim in array.dims:
-            yield array, tuple(index if d == work.dim else 0 for d in array.dims)
-        elif index == 0:  # the same in every block: the first one writes it
-            yield array, (0,) * len(array.dims)
-
-
-def _keys(work: Work, index: int) -> set[str]:
-    return {array.key(place) for array, place in _placed(work, index)}
-
-
-@functools.lru_cache(maxsize=4)
-def _opened(store: str, node: str) -> xr.Dataset:
-    return reference.open_node(store, node, chunked=False)
-
-
-@functools.lru_cache(maxsize=8)
-def _argument(store: str, node: str) -> xr.Dataset:
-    ds = reference.open_node(store, node, chunked=False)
-    return ds.load() if ds.nbytes <= HELD_BYTES else ds
 
 
 _RUN: dict[str, Callable[[Pipeline, Stage, _How], bool]] = {

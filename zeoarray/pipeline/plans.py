@@ -13,7 +13,7 @@ from zeoarray.errors import PipelineError
 from zeoarray.kernels.contract import Memory
 from zeoarray.labelled import Call
 from zeoarray.pipeline import cut
-from zeoarray.pipeline.check import Checked, check
+from zeoarray.pipeline.checks import Checked, check
 from zeoarray.pipeline.document import Pipeline
 from zeoarray.store import encode
 

@@ -1,0 +1,196 @@
+"""A pipeline run block by block gives what the steps give on the whole, and goes on by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import zeoarray
+from zeoarray import cluster, pipeline, store, xct
+from zeoarray.errors import FingerprintError, LockedError, StoreError
+from zeoarray.pipeline import work
+from zeoarray.store import ledger, lock, places
+
+Write = Callable[..., Path]
+ABSORBANCE = """
+- from: xct/a/scan
+  into: xct/a/absorbance
+  steps:
+    - xct.normalize
+    - xct.minus_log
+"""
+LENS = """
+- from: xct/a/scan
+  into: xct/a/absorbance
+  block: 6
+  steps:
+    - xct.normalize
+    - xct.remove_rings: {la_size: 11, sm_size: 5}
+    - xct.correct_distortion: {polynomial: [1.0, 1.0e-3], center_from_top: 10, center_from_left: 24}
+    - xct.minus_log
+"""
+PHASE = """
+- from: xct/a/scan
+  into: xct/a/absorbance
+  steps:
+    - xct.normalize
+    - xct.retrieve_phase: {delta_beta: 100}
+    - xct.remove_rings: {la_size: 11, sm_size: 5}
+    - xct.minus_log
+"""
+
+
+def whole(path: Path) -> xr.Dataset:
+    """The same steps on the whole scan in memory."""
+    ds = store.open_node("a.zarr", "xct/a/scan", chunked=False).load()
+    (stage,) = pipeline.read(path).stages
+    for call in stage.calls:
+        ds = getattr(xct, call.name.removeprefix("xct."))(ds, **call.given)
+    return ds
+
+
+@pytest.mark.parametrize("stages", [ABSORBANCE, LENS, PHASE], ids=["plain", "halo", "split"])
+def test_blocks_give_what_the_whole_gives(yaml: Write, stages: str) -> None:
+    path = yaml(stages)
+    expected = whole(path)
+    assert pipeline.run(pipeline.read(path)) == ["xct/a/absorbance"]
+    made = store.open_node("a.zarr", "xct/a/absorbance", chunked=False).load()
+    for name in ("absorbance", "clipped", "usable"):
+        np.testing.assert_array_equal(made[name].values, expected[name].values, err_msg=name)
+    assert made["absorbance"].dtype == np.float32
+    xr.testing.assert_equal(made.coords.to_dataset(), expected.coords.to_dataset())
+    assert made.attrs["steps"] == json.loads(json.dumps(expected.attrs["steps"]))
+    assert store.nodes(Path("a.zarr").resolve()) == ["xct/a/absorbance", "xct/a/scan"]
+    assert zeoarray.store.verify("a.zarr") == []
+
+
+def test_segments_and_halo_follow_from_the_contracts(yaml: Write) -> None:
+    (lens,) = pipeline.check(pipeline.read(yaml(LENS)))
+    (segment,) = lens.segments
+    assert (segment.dim, segment.rows, segment.blocks) == ("z", 6, 4)
+    assert segment.halo >= 2
+    assert segment.halo % 2 == 0
+    assert [segment.reads(i)[0].start for i in range(4)] == [
+        max(6 * i - segment.halo, 0) for i in range(4)
+    ]
+    (phase,) = pipeline.check(pipeline.read(yaml(PHASE)))
+    assert [s.dim for s in phase.segments] == ["angle", "z"]
+    assert [r.node for r in pipeline.plan(pipeline.read(yaml(PHASE))).rows] == [
+        "xct/a/absorbance-part1",
+        "xct/a/absorbance",
+    ]
+
+
+def test_processes_give_the_same_bytes(yaml: Write) -> None:
+    path = yaml(LENS)
+    pipeline.run(pipeline.read(path))
+    here = ledger.read(places.locate("a.zarr", "xct/a/absorbance").ledger)
+    with cluster.processes(2) as executor:
+        pipeline.run(
+            pipeline.read(path, given={"stages.0.into": "xct/b/absorbance"}), executor=executor
+        )
+    there = ledger.read(places.locate("a.zarr", "xct/b/absorbance").ledger)
+    assert here is not None
+    assert there is not None
+    data = {k: r.digest for k, r in here.records.items() if "/c/" in k}
+    assert data == {k: r.digest for k, r in there.records.items() if "/c/" in k}
+
+
+def test_interrupted_run_goes_on(yaml: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = yaml(LENS)
+    finished: list[int] = []
+    real = work.run_block
+
+    def counted(blocks: work.Work, block: work.Block) -> list[ledger.Record]:
+        if len(finished) == 2:
+            raise KeyboardInterrupt
+        finished.append(block.index)
+        return real(blocks, block)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "run_block", counted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(pipeline.read(path))
+    assert "xct/a/absorbance" not in store.nodes(Path("a.zarr").resolve())
+    seen: list[tuple[int, int]] = []
+    pipeline.run(pipeline.read(path), progress=lambda node, done, total: seen.append((done, total)))
+    assert seen[0] == (2, 4), "the blocks that were finished are not redone"
+    expected = whole(path)
+    made = store.open_node("a.zarr", "xct/a/absorbance").load()
+    np.testing.assert_array_equal(made["absorbance"], expected["absorbance"])
+    assert pipeline.run(pipeline.read(path)) == []
+
+
+def test_other_parameters_are_refused_and_named(yaml: Write) -> None:
+    path = yaml(ABSORBANCE)
+    pipeline.run(pipeline.read(path))
+    other = pipeline.read(path, given={"xct.minus_log.floor": "0.01"})
+    with pytest.raises(StoreError, match=r"floor: was 1e-05, is 0\.01"):
+        pipeline.run(other)
+    assert pipeline.run(other, overwrite=True) == ["xct/a/absorbance"]
+
+
+def test_half_written_node_of_other_parameters_is_refused(
+    yaml: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = yaml(LENS)
+
+    def stopped(blocks: work.Work, block: work.Block) -> list[ledger.Record]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "run_block", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(pipeline.read(path))
+    other = pipeline.read(path, given={"xct.minus_log.floor": "0.01"})
+    with pytest.raises(FingerprintError, match=r"floor: was 1e-05, is 0\.01"):
+        pipeline.run(other)
+    assert pipeline.run(other, restart=True) == ["xct/a/absorbance"]
+
+
+def test_changed_input_makes_another_result(yaml: Write) -> None:
+    path = yaml(ABSORBANCE)
+    pipeline.run(pipeline.read(path))
+    scan = store.open_node("a.zarr", "xct/a/scan", chunked=False).load()
+    scan["counts"][0, 0, 0] += 1
+    store.save(scan.drop_attrs(deep=False), "a.zarr", "xct/a/scan", overwrite=True)
+    with pytest.raises(StoreError, match="inputs"):
+        pipeline.run(pipeline.read(path))
+
+
+def test_second_run_on_a_node_is_refused(yaml: Write) -> None:
+    path = yaml(ABSORBANCE)
+    target = places.locate("a.zarr", "xct/a/absorbance")
+    with lock.held(target.lock), pytest.raises(LockedError):
+        pipeline.run(pipeline.read(path))
+
+
+def test_measures_run_before_the_steps_that_take_them(yaml: Write) -> None:
+    path = yaml(
+        "- {measure: xct.check_frames, from: xct/a/scan, into: xct/a/frames}"
+        + """
+- from: xct/a/scan
+  into: xct/a/absorbance
+  steps:
+    - xct.normalize: {frames: xct/a/frames}
+    - xct.minus_log
+"""
+    )
+    assert pipeline.run(pipeline.read(path)) == ["xct/a/frames", "xct/a/absorbance"]
+    made = store.open_node("a.zarr", "xct/a/absorbance")
+    taken = made.attrs["steps"][0]["parameters"]["frames"]
+    assert taken["node"] == "xct/a/frames"
+    assert taken["flat_good"] == [True] * 6
+    assert made.attrs["made_of"].keys() == {"xct/a/scan", "xct/a/frames"}
+    assert pipeline.run(pipeline.read(path)) == []
+
+
+def test_run_leaves_a_log(yaml: Write) -> None:
+    pipeline.run(pipeline.read(yaml(ABSORBANCE)))
+    lines = Path("a.zarr.ledger/log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["what"] for line in lines] == ["begin", "made", "end"]

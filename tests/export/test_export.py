@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -287,16 +290,31 @@ def test_other_parameters_do_not_go_on_with_what_is_half_there(
     assert tifffile.imread(tmp_path / "out/attenuation_0000.tif").shape == (9, 7)
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_leaves_no_file_that_looks_whole(
-    node: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def full(*args: Any) -> None:
-        raise OSError("Can't write data (file write failed: errno = 28, 'No space left on device')")
+    def full(*args: Any) -> int:
+        raise OSError(number, "no room")
 
-    monkeypatch.setattr(h5py.Dataset, "__setitem__", full)
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(StoreError, match=r"the disk .* is full") as caught:
         export.to_hdf5(node, tmp_path / "a.h5")
     assert "begins anew" in str(caught.value.do)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_of_file_size_is_met_before_hdf5_is_asked(node: xr.Dataset, tmp_path: Path) -> None:
+    # HDF5 would take the process down at its end: a real limit, in a process of its own.
+    code = (
+        "import resource, sys, zeoarray; from zeoarray import export\n"
+        f"ds = zeoarray.store.open_node({node.attrs['store']!r}, {VOLUME!r})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
+        f"try: export.to_hdf5(ds, {str(tmp_path / 'a.h5')!r})\n"
+        "except zeoarray.errors.StoreError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "is full" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

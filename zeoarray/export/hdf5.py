@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import xarray as xr
 
 from zeoarray.errors import StoreError
@@ -20,7 +20,8 @@ from zeoarray.store import durable
 
 Progress = Callable[[int, int], None]
 
-_ERRNO = re.compile(r"errno = (\d+)")
+_ROOM = 1 << 20
+"""Bytes for what is not values: positions, attributes, the record."""
 
 
 def to_hdf5(
@@ -53,7 +54,7 @@ def to_hdf5(
     Returns
     -------
     dict
-        What ``/entry/process/record`` holds, as JSON.
+        What ``/entry/process/record`` holds as JSON, and the share of values that was clipped.
 
     Raises
     ------
@@ -72,12 +73,12 @@ def to_hdf5(
         place.remove(partial)
         place.room(target.parent, array.size * grey.dtype.itemsize)
         try:
-            _write(array, grey, partial, told, progress)
-            _sync(partial)
-        except BaseException as error:
+            told["clipped_share"] = _write(array, grey, partial, told, progress)
+        except OSError as error:
             place.remove(partial)
-            if isinstance(error, (OSError, RuntimeError)):
-                raise _failed(target, error) from error
+            raise _failed(target, error) from error
+        except BaseException:
+            place.remove(partial)
             raise
         place.finish(partial, target)
     return told
@@ -89,11 +90,48 @@ def _write(
     path: Path,
     told: dict[str, Any],
     progress: Progress | None,
-) -> None:
+) -> float:
+    """Write the file; the share of its values that was clipped."""
+    nbytes = array.size * grey.dtype.itemsize
+    # Where writing fails, HDF5 leaves objects that take the process down. So it writes what is
+    # small, and says where the values belong; these are written as bytes.
+    with open(path, "xb") as file:
+        file.truncate(nbytes + _ROOM)
+    offset = _skeleton(array, grey, path, told)
+    clipped = 0
+    with open(path, "r+b", buffering=0) as file:
+        for start, block in source.blocks(array):
+            for i, image in enumerate(block, start):
+                numbers, outside = grey.encode(image, f"image {i} of {array.name}")
+                _put(file.fileno(), numbers, offset + i * numbers.nbytes)
+                clipped += outside
+            if progress is not None:
+                progress(array.nbytes * (start + len(block)) // array.shape[0], array.nbytes)
+        os.fsync(file.fileno())
+    share = clipped / array.size
+    with h5py.File(path, "r+", locking=False) as file:
+        file[f"entry/data/{array.name}"].attrs.modify("clipped_share", share)
+    _sync(path)
+    return share
+
+
+def _put(handle: int, numbers: Any, offset: int) -> None:
+    left = memoryview(numbers).cast("B")
+    while left:
+        done = os.pwrite(handle, left, offset)
+        left, offset = left[done:], offset + done
+
+
+def _skeleton(array: xr.DataArray, grey: Grey, path: Path, told: dict[str, Any]) -> int:
+    """Everything but the values; where in the file these begin."""
     with h5py.File(path, "w", locking=False) as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update(NX_class="NXentry", default="data")
+        process = entry.create_group("process")
+        process.attrs["NX_class"] = "NXprocess"
+        process["program"], process["version"] = "zeoarray", told["zeoarray"]
+        process["record"] = json.dumps(told)
         data = entry.create_group("data")
         axes = [str(d) if d in array.coords else "." for d in array.dims]
         data.attrs.update(NX_class="NXdata", signal=str(array.name), axes=axes)
@@ -103,58 +141,45 @@ def _write(
                 data[str(name)].attrs.update(_text(coord.attrs))
                 if coord.dims:
                     data.attrs[f"{name}_indices"] = array.dims.index(coord.dims[0])
-        values = data.create_dataset(str(array.name), array.shape, grey.dtype)
+        values = _contiguous(data, str(array.name), array.shape, grey.dtype)
         values.attrs.update(_text(array.attrs))
+        values.attrs["clipped_share"] = 0.0
         if grey.step:
             values.attrs.update(scale_factor=grey.step, add_offset=grey.low)
             values.attrs["range"] = [grey.low, grey.high]
-        clipped = _fill(values, array, grey, progress)
-        told["clipped_share"] = values.attrs["clipped_share"] = clipped / array.size
-        process = entry.create_group("process")
-        process.attrs["NX_class"] = "NXprocess"
-        process["program"], process["version"] = "zeoarray", told["zeoarray"]
-        process["record"] = json.dumps(told)
+        return int(values.id.get_offset())
 
 
-def _fill(values: h5py.Dataset, array: xr.DataArray, grey: Grey, progress: Progress | None) -> int:
-    clipped = 0
-    for start, block in source.blocks(array):
-        for i, image in enumerate(block, start):
-            values[i], outside = grey.encode(image, f"image {i} of {array.name}")
-            clipped += outside
-        if progress is not None:
-            progress(array.nbytes * (start + len(block)) // array.shape[0], array.nbytes)
-    return clipped
+def _contiguous(
+    group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> h5py.Dataset:
+    """A dataset whose place in the file is known at once, and which is not filled."""
+    how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    how.set_layout(h5py.h5d.CONTIGUOUS)
+    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(dtype)
+    return h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, how))
 
 
 def _text(attrs: dict[Any, Any]) -> dict[str, str]:
     return {str(k): str(v) for k, v in attrs.items() if k in ("units", "long_name")}
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _failed(path: Path, error: Exception) -> StoreError:
-    """An error that says what to do; HDF5 tells the operating system's number in its text."""
+def _failed(path: Path, error: OSError) -> OSError:
+    """An error that says what to do: unlike a stack, one file does not go on where it stopped."""
     if isinstance(error, StoreError):
         return error
-    number = getattr(error, "errno", None) or _number(str(error))
-    system = OSError(number, os.strerror(number)) if number else OSError(str(error))
-    told = durable.failed(path, system)
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    told = durable.failed(path, error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreError(
             told.what,
-            got=os.strerror(number),
+            got=os.strerror(error.errno),
             do="free some space, or export fewer rows (--rows) or 16 bits; the file begins anew",
         )
     return told
 
 
-def _number(text: str) -> int | None:
-    found = _ERRNO.search(text)
-    return int(found[1]) if found else None
+def _sync(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())

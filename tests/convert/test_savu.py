@@ -107,7 +107,14 @@ def test_the_papers_list_of_i13(real: Path) -> None:
                         }
                     },
                     "xct.minus_log",
-                    {"xct.reconstruct": {"center": 1265.5, "filter": "ramp"}},
+                    {
+                        "xct.reconstruct": {
+                            "center": 1265.5,
+                            "filter": "ramp",
+                            "truncation": "edge",
+                            "circle": None,
+                        }
+                    },
                 ],
             },
         ],
@@ -132,8 +139,8 @@ def test_the_papers_list_of_diad(real: Path) -> None:
 
 def test_what_the_papers_lists_say_and_we_lack_is_told(real: Path) -> None:
     told = comments(convert(real / "process_lists" / "savu_process_list_xct.nxs"))
-    assert "not converted: outer_pad=1.51" in told
-    assert "Savu leaves out its circle (ratio=0.95) where outer_pad is set" in told
+    assert "outer_pad=1.51: Savu goes on with the last values of each row" in told
+    assert "Savu draws no circle (ratio=0.95) where it pads" in told
     assert "Savu's centre 1265.5 is the same here" in told
     assert "Savu wrote 16 bits from -0.0008 to 0.0018 per pixel" in told
     assert "type the scan's file here" in told
@@ -281,8 +288,14 @@ def test_algorithms_filters_and_circles(tmp_path: Path, step: Step, ours: dict[s
 
 def test_savus_circle_is_off_where_it_pads(tmp_path: Path) -> None:
     for pad in (True, 1.51):
-        assert "circle" not in converted(tmp_path, FLAT, recon(outer_pad=pad))[-1][1]
-    assert "circle" in converted(tmp_path, FLAT, recon(outer_pad=False))[-1][1]
+        found = converted(tmp_path, FLAT, recon(outer_pad=pad))[-1][1]
+        assert (found["truncation"], found["circle"]) == ("edge", None)
+    found = converted(tmp_path, FLAT, recon(outer_pad=False))[-1][1]
+    assert ("truncation" in found, found["circle"]) == (False, 0.95)
+    # Savu pads for filtered back-projection only.
+    found = converted(tmp_path, FLAT, recon(outer_pad=True, algorithm="sirt"))[-1][1]
+    assert ("truncation" in found, found["circle"]) == (False, 0.95)
+    assert "'outer_pad' cannot be used" in refused(tmp_path, FLAT, recon(outer_pad="much"))
 
 
 def test_the_logarithm_inside_paganins_filter(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ Converter = Callable[[Draft, Given, str], None]
 _REFERENCE = re.compile(r"\$\{\{[^{}]*\}\}")
 _KEYS = {"method", "module_path", "parameters", "id", "side_outputs", "save_result"}
 _LONGEST = 100
+_NO_MASK = 2.0
+"""Radius of the mask at which httomolibgpu has none."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,9 @@ def _paganin(draft: Draft, given: Given, told: str) -> None:
     draft.add(Verb("xct.retrieve_phase", parameters, notes + verbs.told(given, {}, {})))
 
 
-def _recon(method: str, *, edge: float = 0.0, logged: bool = False) -> Converter:
+def _recon(
+    method: str, *, edge: float = 0.0, logged: bool = False, mask: float | None = 0.95
+) -> Converter:
     """Make the converter of a reconstruction; `logged`: its `neglog` takes the logarithm."""
 
     def convert(draft: Draft, given: Given, told: str) -> None:
@@ -222,9 +226,13 @@ def _recon(method: str, *, edge: float = 0.0, logged: bool = False) -> Converter
         if not draft.applied("xct.minus_log"):
             raise NoCounterpart("nothing before it took the logarithm: add minus_log to the list")
         center = _center(draft, given, notes, edge)
-        radius = given.number("recon_mask_radius")
-        defaults = {"sinogram_order": False, "detector_pad": False, "filter_freq_cutoff": 0.35}
-        why = {"detector_pad": "here every row is padded as far as the filter reaches"}
+        radius = given.number("recon_mask_radius", mask)
+        padded = given.take("detector_pad") not in (None, False, 0)
+        if padded:
+            notes.append(
+                "detector_pad: rows go on with their last values, as truncation: edge does"
+            )
+        defaults = {"sinogram_order": False, "filter_freq_cutoff": 0.35}
         iterations = given.whole("iterations", given.whole("num_iter"))
         given.drop(("gpu_id", "ncore", "nchunk"))
         verbs.reconstruct(
@@ -233,8 +241,9 @@ def _recon(method: str, *, edge: float = 0.0, logged: bool = False) -> Converter
             filter_name=FILTERS.get(asked, "ramp"),
             iterations=iterations,
             center=center,
-            circle=radius if radius is not None and radius <= 1 else None,
-            notes=notes + verbs.told(given, defaults, why),
+            circle=radius if radius is not None and radius < _NO_MASK else None,
+            extended=padded,
+            notes=notes + verbs.told(given, defaults, {}),
         )
 
     return convert
@@ -249,7 +258,7 @@ def _tomopy_recon(draft: Draft, given: Given, told: str) -> None:
             f"its algorithm {printable(algorithm, 40)!r}: gridrec or sirt in the list"
         )
     method, edge = found[algorithm]
-    _recon(method, edge=edge)(draft, given, told)
+    _recon(method, edge=edge, mask=None)(draft, given, told)
 
 
 def _center(draft: Draft, given: Given, notes: list[str], edge: float) -> float | None:

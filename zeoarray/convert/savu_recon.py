@@ -23,7 +23,6 @@ _DEFAULTS: dict[str, Any] = {
     "res_norm": False, "reg_par": 0.0, "log_func": _LOG,
 }  # fmt: skip
 _WHY = {
-    "outer_pad": "here every row is padded as far as the filter reaches",
     "centre_pad": "here the slice is centred on the axis without padding",
     "log_func": "here values are held within bounds before the logarithm, see xct.minus_log",
     "init_vol": "iterations begin from zero",
@@ -59,6 +58,7 @@ def _astra(draft: Draft, given: Given, told: str) -> None:
             f"its algorithm {printable(algorithm, 40)!r}: FBP, SIRT or CGLS in the list, or "
             "xct.reconstruct: {method: sirt}"
         )
+    told += " (outside its circle Savu's plug-in writes NaN, here it is fill: 0)"
     _reconstruct(draft, given, told, method[algorithm], "FBP_filter", edge=0.0, padded=True)
 
 
@@ -95,7 +95,8 @@ def _reconstruct(
     iterations = given.whole("n_iterations", 1)
     _logarithm(draft, given)
     center = _center(draft, given, notes, edge)
-    circle = _circle(given, notes, method, padded)
+    extended = padded and method == "fbp" and _extended(given, notes)
+    circle = _circle(given, notes) if padded and not extended else None
     notes += verbs.told(given, _DEFAULTS, _WHY)
     verbs.reconstruct(
         draft,
@@ -104,6 +105,7 @@ def _reconstruct(
         iterations=iterations,
         center=center,
         circle=circle,
+        extended=extended,
         notes=notes,
     )
 
@@ -146,22 +148,31 @@ def _center(draft: Draft, given: Given, notes: list[str], edge: float) -> float 
     return typed - edge
 
 
-def _circle(given: Given, notes: list[str], method: str, padded: bool) -> float | None:
-    """Share of the width that is kept: Savu's mask, which is off where it pads."""
+def _extended(given: Given, notes: list[str]) -> bool:
+    """Whether Savu goes on beyond the detector with each row's last values; it then has no mask."""
+    value = given.take("outer_pad")
+    if value in (None, False, 0):
+        return False
+    if not isinstance(value, (bool, int, float)):
+        raise given.wrong("outer_pad", value, "true, false or a share of the width")
+    ratio = given.take("ratio")
+    notes.append(
+        f"outer_pad={value}: Savu goes on with the last values of each row, so does truncation: "
+        "edge. Where the projections see all of the sample, leave it out: then values have a known "
+        "offset"
+    )
+    notes.append(f"Savu draws no circle (ratio={printable(str(ratio), 40)}) where it pads")
+    return True
+
+
+def _circle(given: Given, notes: list[str]) -> float | None:
+    """Share of the width that Savu's mask keeps."""
     value = given.take("ratio")
     if isinstance(value, list) and value:
-        notes.append(
-            f"not converted: outside of the circle Savu writes {printable(str(value[1:]))}"
-        )
+        notes.append(f"not converted: outside its circle Savu writes {printable(str(value[1:]))}")
         value = value[0]
     ratio = Given(given.where, {"ratio": value}).number("ratio", 0.95)
-    pads = padded and method == "fbp" and given.has("outer_pad") and given.peek("outer_pad")
-    if pads:
-        notes.append(
-            f"Savu leaves out its circle (ratio={ratio:g}) where outer_pad is set, and so does this"
-        )
-        return None
-    return ratio if padded and ratio else None
+    return ratio or None
 
 
 PLUGINS: dict[str, Callable[[Draft, Given, str], None]] = {

@@ -101,7 +101,8 @@ def reconstruct(
     filter_name: str = "ramp",
     iterations: int | None = None,
     center: float | None = None,
-    circle: float | None = None,
+    circle: float | None,
+    extended: bool = False,
     notes: list[str],
 ) -> None:
     """Append ``xct.reconstruct``, about the measured axis, or one that was typed.
@@ -115,7 +116,9 @@ def reconstruct(
     center
         Index of `u` where the axis is, pixel centres at integers.
     circle
-        Diameter of the slice that is kept, as a share of its width.
+        Diameter of the circle that is kept, as a share of the width; None keeps all.
+    extended
+        Whether rows go on beyond the detector with their last values; if not, with nothing.
     notes
         What is said above it.
     """
@@ -133,7 +136,8 @@ def reconstruct(
         parameters["method"] = method
         if iterations is not None:
             parameters["iterations"] = iterations
-    if circle is not None:
-        parameters["circle"] = circle
+    if extended and method == "fbp":
+        parameters["truncation"] = "edge"
+    parameters["circle"] = circle
     draft.add(Verb("xct.reconstruct", parameters, notes))
     draft.result = "volume/bin1"

@@ -91,6 +91,12 @@ def _transmission_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tu
     return counts, flat, dark, np.resize(np.array(position), sizes["angle"]), scale.copy()
 
 
+def _counted_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    """Sinograms that are not negative."""
+    lines = np.abs(numbers(draw, (sizes["angle"], sizes["u"]), dtype))
+    return lines, numbers(draw, (sizes["angle"],), dtype)
+
+
 def _usable_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
     return _references(draw, sizes)
 
@@ -112,6 +118,8 @@ def _lenses(sizes: Mapping[str, int]) -> st.SearchStrategy[tuple[float, ...]]:
 ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
     "flatfield.transmission": _transmission_arrays,
     "flatfield.usable": _usable_arrays,
+    "expectation.mlem": _counted_arrays,
+    "expectation.osem": _counted_arrays,
     "distortion.unwarp": _on_a_detector,
     "distortion.unwarp_flags": _on_a_detector,
 }
@@ -143,6 +151,22 @@ def _on_detector(sizes: Mapping[str, int]) -> st.SearchStrategy[float]:
 def _weights(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
     some = st.lists(st.floats(0, 1), min_size=sizes["angle"], max_size=sizes["angle"])
     return st.none() | some.map(np.array)
+
+
+def _ray_weights(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
+    def some(seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        given = rng.uniform(0.1, 1, (sizes["angle"], sizes["u"]))
+        return given * (rng.random(given.shape) < 0.8)
+
+    return st.none() | st.integers(0, 2**32 - 1).map(some)
+
+
+def _starts(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
+    def some(seed: int) -> Array:
+        return np.random.default_rng(seed).uniform(0.5, 2, (sizes["u"], sizes["u"]))
+
+    return st.none() | st.integers(0, 2**32 - 1).map(some)
 
 
 def _slices(sizes: Mapping[str, int]) -> st.SearchStrategy[int | tuple[int, int] | None]:
@@ -205,6 +229,25 @@ def transmissions(draw: Draw) -> xr.Dataset:
 
 
 @st.composite
+def absorbances(draw: Draw) -> xr.Dataset:
+    """Line integrals of either sign, with a measured axis and any senses."""
+    ds = draw(transmissions())
+    lines = ds["transmission"].rename("absorbance")
+    place = draw(st.floats(-0.4, 0.4)) * float(np.ptp(ds["u"].values))
+    tilt = np.linspace(-0.5, 0.5, ds.sizes["z"])
+    senses = {n: draw(st.sampled_from([1, -1])) for n in ("rotation_sense", "u_sense", "z_sense")}
+    return ds.drop_vars("transmission").assign(absorbance=lines).assign_coords(
+        axis_u=("z", place + tilt, {"units": "um"}), **senses
+    )  # fmt: skip
+
+
+def _axes(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
+    axis = xr.Dataset(coords={"z": ds["z"]}).assign(axis_u=ds["axis_u"].variable + 0.3)
+    axis["axis_u"].attrs["units"] = "um"
+    return st.none() | st.just(axis)
+
+
+@st.composite
 def volumes(draw: Draw) -> xr.Dataset:
     """Attenuation in a volume, and a measured axis along z."""
     shape = tuple(draw(st.integers(3, 8)) for _ in "zyx")
@@ -217,6 +260,10 @@ def volumes(draw: Draw) -> xr.Dataset:
             "resolution": ((), 2.5, {"units": "um"}),
         },
     )
+
+
+def _windows(ds: xr.Dataset) -> st.SearchStrategy[int]:
+    return st.integers(1, ds.sizes["u"])
 
 
 def _ranges(dim: str) -> Callable[[xr.Dataset], st.SearchStrategy[tuple[float, float] | None]]:
@@ -268,7 +315,11 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
     "xct.minus_log": transmissions(),
+    "xct.reconstruct": absorbances(),
     "xct.check_frames": scans(),
+    "xct.remove_zingers": scans() | transmissions(),
+    "xct.remove_rings": transmissions(),
+    "xct.ring_check": transmissions(),
     "xct.correct_distortion": scans() | transmissions(),
     "xct.retrieve_phase": transmissions(),
 }
@@ -286,6 +337,9 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "references.average.lit": lambda sizes: st.booleans(),
     "flatfield.transmission.bounds": lambda sizes: _BOUNDS,
     "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
+    "zingers.remove_zingers.snr": lambda sizes: st.sampled_from([0.0, 1.0, 8.0]),
+    "zingers.remove_zingers.size": lambda sizes: st.sampled_from([3, 5]),
+    "ring_score.ring_score_slice.radius": lambda sizes: st.none() | st.floats(1, 400),
     "rings.remove_stripe_based_sorting.size": lambda sizes: st.integers(1, 40),
     "rings.remove_stripe_based_filtering.sigma": lambda sizes: st.floats(0.1, 100),
     "rings.remove_stripe_based_filtering.sort": lambda sizes: st.booleans(),
@@ -300,16 +354,40 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "radon.filtered_backprojection.filter": lambda sizes: st.sampled_from(sorted(filters.WINDOWS)),
     "radon.filtered_backprojection.radius": lambda sizes: st.none() | st.just(np.inf),
     "radon.filtered_backprojection.weights": _weights,
+    "radon.filtered_backprojection.truncation": lambda sizes: st.sampled_from(["zero", "edge"]),
+    "noise.from_halves.center": _on_detector,
+    "truncation.complete.center": _on_detector,
+    "truncation.complete.margin": lambda sizes: st.integers(0, 9),
+    "truncation.complete.spacing": lambda sizes: st.floats(0.5, 8),
+    "truncation.complete.offset": lambda sizes: st.tuples(st.floats(-3, 3), st.floats(-3, 3)),
     "radon.backproject.center": _on_detector,
     "radon.backproject.size": _slices,
     "radon.project.center": lambda sizes: st.floats(0, max(sizes["y"], sizes["x"]) - 1),
+    "projector.project.center": lambda sizes: st.floats(0, max(sizes["y"], sizes["x"]) - 1),
+    "projector.backproject.center": _on_detector,
+    "projector.backproject.size": _slices,
+    "expectation.mlem.center": _on_detector,
+    "expectation.mlem.weights": _ray_weights,
+    "expectation.mlem.start": _starts,
+    "expectation.mlem.iterations": lambda sizes: st.integers(1, 3),
+    "expectation.mlem.tolerance": lambda sizes: st.just(0.0),
+    "expectation.osem.center": _on_detector,
+    "expectation.osem.subsets": lambda sizes: st.integers(1, min(sizes["angle"], 4)),
+    "expectation.osem.weights": _ray_weights,
+    "expectation.osem.start": _starts,
+    "expectation.osem.iterations": lambda sizes: st.integers(1, 2),
+    "expectation.osem.tolerance": lambda sizes: st.just(0.0),
     "iterative.sirt.center": _on_detector,
+    "iterative.sirt.weights": _ray_weights,
+    "iterative.sirt.sigma": lambda sizes: st.just(0.0),
     "iterative.sirt.size": _slices,
     "iterative.sirt.iterations": lambda sizes: st.integers(1, 3),
     # Rounding may decide when to stop.
     "iterative.sirt.tolerance": lambda sizes: st.just(0.0),
     "iterative.cgls.center": _on_detector,
     "iterative.cgls.size": _slices,
+    "iterative.cgls.weights": _ray_weights,
+    "iterative.cgls.sigma": lambda sizes: st.just(0.0),
     "iterative.cgls.iterations": lambda sizes: st.just(1),
     "iterative.cgls.tolerance": lambda sizes: st.just(0.0),
     **{
@@ -322,6 +400,9 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
             ("interpolation", lambda sizes: st.sampled_from(["linear", "cubic"])),
         )
     },
+    "shift.move.down": lambda sizes: st.floats(-2, 2),
+    "shift.move.across": lambda sizes: st.floats(-4, 4),
+    "shift.move.reach": lambda sizes: st.just(2.0),
     "propagation.paganin.delta_beta": lambda sizes: st.floats(1, 300),
     "propagation.paganin.pixel_um": lambda sizes: st.floats(1, 10),
     "propagation.paganin.distance_m": lambda sizes: st.floats(0, 0.2),
@@ -339,7 +420,26 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "xct.normalize.bounds": lambda ds: _BOUNDS,
     "xct.normalize.frames": _frame_checks,
     "xct.minus_log.floor": lambda ds: st.floats(1e-6, 0.5),
+    "xct.reconstruct.axis": _axes,
+    "xct.reconstruct.filter": lambda ds: st.none() | st.sampled_from(sorted(filters.WINDOWS)),
+    "xct.reconstruct.size": lambda ds: st.none() | st.integers(1, 9),
+    "xct.reconstruct.circle": lambda ds: st.none() | st.floats(0.1, 1.5),
+    "xct.reconstruct.fill": lambda ds: st.sampled_from([0.0, -1.5]),
+    "xct.reconstruct.truncation": lambda ds: st.sampled_from([None, "zero", "edge"]),
+    "xct.reconstruct.noise": lambda ds: st.sampled_from(["none", "halves"]),
     "xct.check_frames.rows": lambda ds: st.integers(1, 10),
+    "xct.remove_zingers.snr": lambda ds: st.sampled_from([0.0, 1.0, 8.0]),
+    "xct.remove_zingers.size": lambda ds: st.sampled_from([3, 5]),
+    **{
+        f"xct.{verb}.{name}": strategy
+        for verb in ("remove_rings", "ring_check")
+        for name, strategy in {
+            "method": lambda ds: st.sampled_from(["all", "sorting", "filtering", "large", "dead"]),
+            "la_size": _windows,
+            "sm_size": _windows,
+        }.items()
+    },
+    "xct.ring_check.rows": lambda ds: st.integers(1, 10),
     "xct.correct_distortion.polynomial": lambda ds: LENSES,
     "xct.correct_distortion.center_from_top": lambda ds: st.floats(0, ds.sizes["z"] - 1),
     "xct.correct_distortion.center_from_left": lambda ds: st.floats(0, ds.sizes["u"] - 1),

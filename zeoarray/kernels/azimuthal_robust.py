@@ -1,0 +1,339 @@
+"""Azimuthal integration that leaves out outliers: sigma clipping, and the trimmed mean.
+
+Spots of single crystals and cosmic rays are outliers of their bin. Here the matrix is read by bins:
+the pixels of a few frames are turned so that a pixel's values lie together, and each bin gathers
+its own. Both kernels give the sums of what is kept, as `azimuthal.sums` does of everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from zeoarray.backend import xp_of
+from zeoarray.errors import ArgumentError, DependencyError, unknown
+from zeoarray.kernels.azimuthal_build import Matrix, matrix_of
+from zeoarray.kernels.azimuthal_frames import Frames
+from zeoarray.kernels.azimuthal_loops import GIVEN, NONE, POISSON, compiled, load, tiles
+from zeoarray.kernels.azimuthal_matrix import IntegrationMatrix
+from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
+
+Array = np.ndarray[Any, Any]
+ErrorModel = Literal["poisson", "variance", "azimuthal"]
+
+LANES = 8
+"""Frames that are turned at once."""
+KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
+AZIMUTHAL = 4
+
+
+def _bins(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
+    return {"bin": matrix_of(parameters["matrix"]).bins}
+
+
+def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    matrix = matrix_of(parameters["matrix"])
+    pixels = sizes["det_y"] * sizes["det_x"]
+    rows = 2 if parameters["error_model"] in ("poisson", "variance") else 1
+    longest = int(np.diff(matrix.indptr).max(initial=0)) if matrix.bins == 1 else 0
+    longest = max(longest, _longest(matrix))
+    # The turned frames; three sums of each bin; and what one bin gathers, with its keys.
+    block = pixels * LANES * 4 * rows + 3 * 8 * LANES * matrix.bins + longest * (32 + 8 * LANES)
+    # The matrix by bins, which is kept with the matrix.
+    return Memory(8 * matrix.data.size + 4 * matrix.bins + 4, block + 8 * sizes["batch"])
+
+
+def _longest(matrix: IntegrationMatrix) -> int:
+    """Entries of the largest bin."""
+    return int(np.diff(matrix.by_bin[0]).max(initial=0))
+
+
+@kernel(
+    "(det_y,det_x)->(bin),(bin),(bin)",
+    rows={"factor": (), "variance": ("det_y", "det_x")},
+    memory=_memory,
+    sizes=_bins,
+)
+def sigma_clip(
+    frames: Any,
+    *,
+    matrix: Matrix,
+    error_model: ErrorModel = "azimuthal",
+    cutoff: float = 5.0,
+    cycles: int = 5,
+    variance: Any = None,
+    factor: Any = 1.0,
+    dark: Any = None,
+    dummy: float | None = None,
+    delta_dummy: float = 0.0,
+    saturation: float | None = None,
+) -> tuple[Any, Any, Any]:
+    """(..., det_y, det_x) -> (..., bin), (..., bin), (..., bin). Sums without the bins' outliers.
+
+    Again and again, pixels are left out whose intensity is further from the mean of their bin than
+    max(cutoff, sqrt(2 log(n / sqrt(2 pi)))) standard deviations, n the pixels of the bin.
+
+    Parameters
+    ----------
+    frames
+        As for `azimuthal.sums`, as are those parameters that are not named here.
+    matrix
+        Without splitting of pixels: the shares of a pixel are judged in each bin by themselves.
+    error_model
+        Where the standard deviation comes from: ``azimuthal``, the spread of the bin itself;
+        ``poisson`` or ``variance``, the errors of the pixels.
+    cutoff
+        Standard deviations.
+    cycles
+        How often outliers are looked for, at most.
+
+    Returns
+    -------
+    tuple
+        S, N and V as from `azimuthal.sums`, for `azimuthal.intensity` and `azimuthal.sigma`.
+
+    Raises
+    ------
+    ArgumentError
+        As `azimuthal.sums`, and for a cutoff or a number of cycles that is none.
+    """
+    if error_model not in KIND:
+        raise unknown("error model of clipping", str(error_model), [k for k in KIND if k])
+    if not cutoff > 0 or cycles < 0:
+        raise ArgumentError(
+            "clipping needs a cutoff above 0, and cycles", got=f"cutoff={cutoff}, cycles={cycles}"
+        )
+    if (error_model == "variance") is (variance is None):
+        raise ArgumentError(
+            "a variance and the error model 'variance' belong together",
+            got=f"error_model={error_model!r}, variance {'not ' * (variance is None)}given",
+        )
+    built = matrix_of(matrix)
+    source = Frames(frames, built, variance=variance, factor=factor, dark=dark, dummy=dummy,
+                    delta_dummy=delta_dummy, saturation=saturation)  # fmt: skip
+    kind = AZIMUTHAL if error_model == "azimuthal" else KIND[error_model]
+
+    def run(values: Array, beside: Array, lanes: int, out: Array) -> None:
+        entries = (*built.by_bin, built.pixel_normalization)
+        _clip(*entries, values, beside, kind, lanes, cutoff, cycles, _longest(built), out)
+
+    return _over_batches(frames, source, built, KIND[error_model], run, sigma_clip)
+
+
+@kernel(
+    "(det_y,det_x)->(bin),(bin),(bin)",
+    rows={"factor": (), "variance": ("det_y", "det_x")},
+    memory=_memory,
+    sizes=_bins,
+)
+def trimmed_mean(
+    frames: Any,
+    *,
+    matrix: Matrix,
+    quantiles: tuple[float, float] = (0.1, 0.9),
+    error_model: Literal["poisson", "variance"] | None = None,
+    variance: Any = None,
+    factor: Any = 1.0,
+    dark: Any = None,
+    dummy: float | None = None,
+    delta_dummy: float = 0.0,
+    saturation: float | None = None,
+) -> tuple[Any, Any, Any]:
+    """(..., det_y, det_x) -> (..., bin), (..., bin), (..., bin). Sums between two quantiles.
+
+    The pixels of a bin are sorted by intensity; those are kept that lie wholly between the
+    quantiles of the bin's normalisation, and those in which both quantiles lie.
+
+    Parameters
+    ----------
+    frames
+        As for `azimuthal.sums`, as are those parameters that are not named here.
+    matrix
+        Of any splitting.
+    quantiles
+        Between 0 and 1; twice 0.5 for the median.
+
+    Returns
+    -------
+    tuple
+        S, N and V as from `azimuthal.sums`, for `azimuthal.intensity` and `azimuthal.sigma`; V is
+        NaN without an error model.
+
+    Raises
+    ------
+    ArgumentError
+        As `azimuthal.sums`, and for quantiles that are none.
+    """
+    low, high = quantiles
+    if not 0 <= low <= high <= 1:
+        raise ArgumentError(
+            "quantiles ascend between 0 and 1", got=quantiles, expected="for example (0.1, 0.9)"
+        )
+    if error_model not in (None, "poisson", "variance"):
+        raise unknown("error model of trimming", str(error_model), ("poisson", "variance"))
+    if (error_model == "variance") is (variance is None):
+        raise ArgumentError(
+            "a variance and the error model 'variance' belong together",
+            got=f"error_model={error_model!r}, variance {'not ' * (variance is None)}given",
+        )
+    built = matrix_of(matrix)
+    source = Frames(frames, built, variance=variance, factor=factor, dark=dark, dummy=dummy,
+                    delta_dummy=delta_dummy, saturation=saturation)  # fmt: skip
+    kind = KIND[error_model]
+
+    def run(values: Array, beside: Array, lanes: int, out: Array) -> None:
+        pointer, pixel, share = built.by_bin
+        norm = built.pixel_normalization
+        keys = np.empty((lanes, _longest(built)), np.uint64)
+        for k in range(built.bins):
+            size = int(pointer[k + 1] - pointer[k])
+            if size:
+                _pack(k, pointer, pixel, share, norm, values, keys)
+                keys[:, :size].sort(axis=1)
+                _trim(k, pointer, pixel, share, norm, values, beside, kind, keys, low, high, out)
+
+    return _over_batches(frames, source, built, kind, run, trimmed_mean)
+
+
+def _over_batches(
+    frames: Any, source: Frames, matrix: IntegrationMatrix, kind: int, run: Any, verb: Any
+) -> tuple[Any, Any, Any]:
+    if xp_of(frames) is not np:
+        raise DependencyError(
+            "outliers are left out on the CPU only",
+            do="move the frames: cupy.asnumpy(frames); or use azimuthal.sums",
+        )
+    contract, shape = contract_of(verb), (*source.shape, matrix.bins)
+    out = tuple(np.empty(shape, contract.output_dtype(i, frames.dtype)) for i in range(3))
+    flat = [a.reshape(-1, matrix.bins) for a in out]
+    pixels = matrix.pixel_normalization.size
+    values = np.zeros((pixels, LANES), np.float32)
+    beside = np.zeros((pixels if kind != NONE else 0, LANES), np.float32)
+    for rows in source.batches(LANES):
+        counts, variance = source.rows(rows)
+        for part in tiles(pixels):
+            load(counts, variance, kind, source.dark, source.limits, matrix.pixel_normalization,
+                 part.start, values[part], beside[part])  # fmt: skip
+        lanes = len(counts)
+        sums = np.zeros((3, lanes, matrix.bins))
+        run(values, beside, lanes, sums)
+        sums[1] *= source.factor[rows, None]
+        for target, result in zip(flat, sums, strict=True):
+            target[rows] = result
+    return out[0], out[1], out[2]
+
+
+# --- compiled -------------------------------------------------------------------------------------
+@compiled
+def _clip(
+    pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, beside: Any, kind: int,
+    lanes: int, cutoff: float, cycles: int, longest: int, out: Any,
+) -> None:  # fmt: skip
+    x, w = np.empty(longest), np.empty(longest)
+    s, c = np.empty(longest, np.float32), np.empty(longest, np.float32)
+    for k in range(pointer.size - 1):
+        for lane in range(lanes):
+            size = 0
+            for j in range(pointer[k], pointer[k + 1]):
+                p = pixel[j]
+                value = values[p, lane]
+                if share[j] > 0 and not np.isnan(value):
+                    x[size] = np.float64(value) / np.float64(norm[p])
+                    w[size] = np.float64(share[j]) * np.float64(norm[p])
+                    c[size] = share[j]
+                    if kind != AZIMUTHAL:
+                        s[size] = share[j] * share[j] * beside[p, lane]
+                    size += 1
+            signal, total, square, spread, count = _moments(x, w, s, c, size, kind)
+            for _ in range(cycles):
+                if total == 0:
+                    break
+                many = max(3.0, count)
+                most = max(cutoff, np.sqrt(2 * np.log(many / np.sqrt(2 * np.pi))))
+                most *= np.sqrt(spread / square)
+                mean = signal / total
+                kept = 0
+                for i in range(size):
+                    # What is kept moves to the front.
+                    x[kept], w[kept], s[kept], c[kept] = x[i], w[i], s[i], c[i]
+                    kept += np.int64(abs(x[i] - mean) <= most)
+                if kept == size:
+                    break
+                size = kept
+                signal, total, square, spread, count = _moments(x, w, s, c, size, kind)
+            out[0, lane, k], out[1, lane, k], out[2, lane, k] = signal, total, spread
+
+
+@compiled
+def _moments(
+    x: Any, w: Any, s: Any, c: Any, size: int, kind: int
+) -> tuple[float, float, float, float, float]:
+    """Signal, normalisation, its square, variance and number of pixels of one bin."""
+    signal = total = square = spread = count = 0.0
+    for i in range(size):
+        signal += w[i] * x[i]
+        total += w[i]
+        square += w[i] * w[i]
+        count += c[i]
+    if kind == AZIMUTHAL:
+        mean = signal / total if total > 0 else 0.0
+        for i in range(size):
+            away = w[i] * (x[i] - mean)
+            spread += away * away
+    else:
+        for i in range(size):
+            spread += s[i]
+    return signal, total, square, spread, count
+
+
+@compiled
+def _pack(k: int, pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, keys: Any) -> None:
+    """One number for each entry of a bin that sorts as its intensity, and ends in its place."""
+    number = np.empty(1, np.float32)
+    bits = number.view(np.uint32)
+    start = pointer[k]
+    for lane in range(keys.shape[0]):
+        for j in range(start, pointer[k + 1]):
+            p = pixel[j]
+            number[0] = values[p, lane] / norm[p]
+            key = np.uint64(0xFFFFFFFF)
+            if share[j] > 0 and not np.isnan(number[0]):
+                # Negative numbers descend with their bits.
+                negative = bits[0] >> np.uint32(31)
+                key = np.uint64(~bits[0] if negative else bits[0] | np.uint32(1 << 31))
+                key &= np.uint64(0xFFFFFFFF)
+            keys[lane, j - start] = (key << np.uint64(32)) | np.uint64(j - start)
+
+
+@compiled
+def _trim(
+    k: int, pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, beside: Any, kind: int,
+    keys: Any, low: float, high: float, out: Any,
+) -> None:  # fmt: skip
+    start, size = pointer[k], pointer[k + 1] - pointer[k]
+    none = np.uint64(0xFFFFFFFF)
+    for lane in range(keys.shape[0]):
+        whole = 0.0
+        for i in range(size):
+            if keys[lane, i] >> np.uint64(32) == none:
+                break
+            j = start + np.int64(keys[lane, i] & none)
+            whole += np.float64(share[j]) * np.float64(norm[pixel[j]])
+        least, most = low * whole, high * whole
+        signal = total = spread = passed = 0.0
+        for i in range(size):
+            if keys[lane, i] >> np.uint64(32) == none:
+                break
+            j = start + np.int64(keys[lane, i] & none)
+            p = pixel[j]
+            weight = np.float64(share[j]) * np.float64(norm[p])
+            before = passed
+            passed += weight
+            if (least <= before and passed <= most) or (least >= before and passed >= most):
+                signal += np.float64(share[j]) * np.float64(values[p, lane])
+                total += weight
+                if kind != NONE:
+                    spread += np.float64(share[j]) ** 2 * np.float64(beside[p, lane])
+        out[0, lane, k], out[1, lane, k] = signal, total
+        out[2, lane, k] = spread if kind != NONE else np.nan

@@ -1,11 +1,13 @@
 """Iterative reconstruction on the NUFFT pair of `radon`: SIRT and CGLS.
 
 Both minimise the difference between the slice's projections and the measured ones; few angles and
-gaps need no filter and no weights of angles. Both go on until the residual hardly falls.
+gaps need no filter and no weights of angles. Both go on until the residual hardly falls, or is what
+noise leaves. For Poisson data and slices that cannot be negative, see `expectation`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from zeoarray.kernels.radon import (
     project,
     radius_of,
 )
+from zeoarray.kernels.stopping import Progress, check_rules, count_of, weights_of
 
 Array = np.ndarray[Any, Any]
 
@@ -33,13 +36,7 @@ EDGE = 4.0
 
 def _sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
     y, x = image_shape(parameters["size"], sizes["u"])
-    return {"y": y, "x": x, "iteration": _count(parameters["iterations"])}
-
-
-def _count(iterations: int) -> int:
-    if iterations < 1:
-        raise ArgumentError("there is one iteration or more", got=f"iterations={iterations}")
-    return iterations
+    return {"y": y, "x": x, "iteration": count_of(parameters["iterations"])}
 
 
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
@@ -48,8 +45,11 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     back = contract_of(backproject).memory(pair, parameters, threads)
     forth = contract_of(project).memory(pair, {"size": sizes["u"]}, threads)
     # One geometry holds both transforms. Of two slices: three sinograms and products of them, three
-    # images and products of them.
-    scratch = 4 * 2 * (6 * sizes["angle"] * sizes["u"] + 6 * y * x)
+    # images and products of them; and the weights, whole while they are checked.
+    lines = sizes["angle"] * sizes["u"]
+    scratch = 4 * 2 * (6 * lines + 6 * y * x)
+    if parameters["weights"] is not None:
+        scratch += 4 * 2 * lines + 2 * sizes["batch"] * lines
     return Memory(back.fixed + forth.fixed, max(back.block, forth.block) + scratch)
 
 
@@ -57,11 +57,11 @@ class _Scan:
     """Two slices (or the last one) with their geometry."""
 
     def __init__(
-        self, lines: Any, angle: Array, center: Array, shape: tuple[int, int], radius: float | None
-    ) -> None:
+        self, lines: Any, weights: Any, angle: Array, center: Array, shape: tuple[int, int],
+        radius: float | None,
+    ) -> None:  # fmt: skip
         xp = xp_of(lines)
-        self.lines, self.angle, self.center = lines.astype(np.float32), angle, center
-        self.shape, self.columns = shape, lines.shape[-1]
+        self.angle, self.center, self.shape, self.columns = angle, center, shape, lines.shape[-1]
         self.keep = disc(xp, shape, radius)
         reach = min(radius_of(shape, radius), float(np.hypot(*shape)) / 2)
         u = np.arange(self.columns) - center[:, None]
@@ -70,6 +70,15 @@ class _Scan:
         self.chord = xp.asarray(
             np.where(chord > 0, np.maximum(chord, EDGE), 0)[:, None, :], dtype=np.float32
         )
+        # (slice, 1 or angle, u): what each ray counts for.
+        self.weights = (self.chord > 0).astype(np.float32)
+        self.lines = lines.astype(np.float32)
+        if weights is not None:
+            self.lines = xp.where(weights > 0, self.lines, np.float32(0))
+            self.weights = self.weights * weights.astype(np.float32)
+        self.norm = _square(self.lines, self.weights)
+        rays = (self.weights > 0).sum(axis=(1, 2)) * (angle.size // self.weights.shape[1])
+        self.rays = to_host(rays)
 
     def forth(self, image: Any) -> Any:
         return project(image, self.angle, size=self.columns, center=self.center)
@@ -81,30 +90,13 @@ class _Scan:
         return image
 
 
-def _square(array: Any) -> Array:
-    """(slices, ...) -> (slices). Sum of squares, in double precision."""
-    xp, flat = xp_of(array), array.reshape(array.shape[0], -1)
-    return to_host(xp.asarray([xp.sum(row * row, dtype=np.float64) for row in flat]))
-
-
-class _Progress:
-    """Residual of each slice at each iteration, and which slices go on."""
-
-    def __init__(self, slices: int, iterations: int, tolerance: float, residual: float) -> None:
-        self.curve = np.full((slices, iterations), np.nan)
-        self.going = np.ones(slices, bool)
-        self._tolerance, self._residual, self._last = tolerance, residual, np.ones(slices)
-
-    def add(self, iteration: int, relative: Array) -> None:
-        self.curve[self.going, iteration] = relative[self.going]
-        fell = self._last - relative > self._tolerance * self._last
-        self.going &= fell & (relative > self._residual)
-        self._last = relative
-
-    def factor(self, values: Array, like: Any) -> Any:
-        """A number for each slice, 0 for those that are done, to multiply arrays of `like`."""
-        xp = xp_of(like)
-        return xp.asarray(np.where(self.going, values, 0)[:, None, None], dtype=np.float32)
+def _square(array: Any, weights: Any = None) -> Array:
+    """(slices, ...) -> (slices). Sum of squares times the weights, in double precision."""
+    xp = xp_of(array)
+    squares = array * array
+    if weights is not None:
+        squares *= weights
+    return to_host(xp.asarray([xp.sum(one, dtype=np.float64) for one in squares]))
 
 
 def _over(numerator: Array, denominator: Array) -> Array:
@@ -113,56 +105,65 @@ def _over(numerator: Array, denominator: Array) -> Array:
     )
 
 
-def _sirt(scan: _Scan, progress: _Progress, lower: float | None) -> Any:
+def _factor(values: Array, progress: Progress, like: Any) -> Any:
+    """A number for each slice, 0 for those that are done, to multiply arrays of `like`."""
+    xp = xp_of(like)
+    return xp.asarray(np.where(progress.going, values, 0)[:, None, None], dtype=np.float32)
+
+
+def _sirt(scan: _Scan, image: Any, progress: Progress, lower: float | None) -> Iterator[Array]:
     """Landweber's iteration, each ray divided by its length and the sum by the angles."""
     xp = xp_of(scan.lines)
-    seen = scan.chord > 0
-    inverse = xp.where(seen, 1 / xp.maximum(scan.chord, EDGE), 0) / np.float32(scan.angle.size)
-    image = xp.zeros((scan.lines.shape[0], *scan.shape), np.float32)
-    rest = scan.lines * seen
-    norm = _square(rest)
-    ones = np.ones(len(norm))
-    for i in range(progress.curve.shape[1]):
+    most = xp.maximum(scan.weights.max(axis=2, keepdims=True).sum(axis=1, keepdims=True), 1e-30)
+    # Angles, each with the largest weight of its rays: as much as any pixel can be seen with.
+    most = most * (scan.angle.size // scan.weights.shape[1])
+    inverse = scan.weights / xp.maximum(scan.chord, EDGE) / most
+    rest, ones = scan.lines, np.ones(len(image))
+    while True:
         step = scan.back(rest * inverse)
-        image += step * progress.factor(ones, step)
+        image += step * _factor(ones, progress, step)
         if lower is not None:
             xp.maximum(image, np.float32(lower), out=image)
             if scan.keep is not None:
                 image *= scan.keep
-        rest = (scan.lines - scan.forth(image)) * seen
-        progress.add(i, np.sqrt(_over(_square(rest), norm)))
-        if not progress.going.any():
-            break
-    return image
+        rest = scan.lines - scan.forth(image)
+        yield np.sqrt(_over(_square(rest, scan.weights), scan.norm))
 
 
-def _cgls(scan: _Scan, progress: _Progress, lower: None) -> Any:
-    """Conjugate gradients on A'A x = A'b."""
-    xp = xp_of(scan.lines)
-    seen = scan.chord > 0
-    image = xp.zeros((scan.lines.shape[0], *scan.shape), np.float32)
-    rest = scan.lines * seen
-    norm = _square(rest)
-    direction = scan.back(rest)
+def _cgls(scan: _Scan, image: Any, progress: Progress, lower: None) -> Iterator[Array]:
+    """Conjugate gradients on A'WA x = A'Wb."""
+    rest = scan.lines.copy()
+    direction = scan.back(rest * scan.weights)
     gradient = _square(direction)
-    for i in range(progress.curve.shape[1]):
-        ahead = scan.forth(direction) * seen
-        length = progress.factor(_over(gradient, _square(ahead)), ahead)
+    while True:
+        ahead = scan.forth(direction)
+        length = _over(gradient, _square(ahead, scan.weights))
+        length = _factor(length, progress, ahead)
         image += length * direction
         rest -= length * ahead
-        progress.add(i, np.sqrt(_over(_square(rest), norm)))
-        if not progress.going.any():
-            break
-        steepest = scan.back(rest)
+        yield np.sqrt(_over(_square(rest, scan.weights), scan.norm))
+        steepest = scan.back(rest * scan.weights)
         now = _square(steepest)
-        direction = steepest + progress.factor(_over(now, gradient), ahead) * direction
+        direction = steepest + _factor(_over(now, gradient), progress, ahead) * direction
         gradient = now
-    return image
+
+
+def _noise(sigma: Any, batch: tuple[int, ...]) -> Array:
+    """Noise of each slice of the flattened batch."""
+    value = np.asarray(0 if sigma is None else to_host(sigma), dtype=float)
+    try:
+        return np.broadcast_to(value, batch).ravel()
+    except ValueError as error:
+        raise ArgumentError(
+            "the noise does not fit the slices",
+            got=f"sigma of shape {value.shape}, batch dims {batch}",
+            expected="one number, or one for each slice",
+        ) from error
 
 
 def _reconstruct(
     contract: Kernel,
-    solve: Any,
+    method: Callable[..., Iterator[Array]],
     together: int,
     sinogram: Any,
     angle_rad: Any,
@@ -170,29 +171,32 @@ def _reconstruct(
     size: Size,
     radius: float | None,
     *,
+    weights: Any,
     iterations: int,
     tolerance: float,
     residual: float,
+    sigma: Any,
     lower: float | None,
 ) -> tuple[Any, Any]:
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
     angle, shape = check_angles(angle_rad, sinogram.shape[-2]), image_shape(size, columns)
-    if not (tolerance >= 0 and residual >= 0):
-        raise ArgumentError(
-            "the rule to stop has no negative numbers",
-            got=f"tolerance={tolerance}, residual={residual}",
-        )
-    centers = centers_of(center, batch, columns)
+    check_rules(tolerance=tolerance, residual=residual, sigma=sigma)
+    centers, noise = centers_of(center, batch, columns), _noise(sigma, batch)
     out = xp.empty((*batch, *shape), contract.output_dtype(0, sinogram.dtype))
-    curves = xp.empty((*batch, _count(iterations)), contract.output_dtype(1, sinogram.dtype))
+    curves = xp.empty((*batch, count_of(iterations)), contract.output_dtype(1, sinogram.dtype))
     slices, images, residuals = each(sinogram, 2), each(out, 2), each(curves, 1)
+    given = None if weights is None else each(weights_of(weights, sinogram), 2)
     for first in range(0, len(slices), together):
         rows = range(first, min(first + together, len(slices)))
         lines = xp.stack([slices[i] for i in rows])
-        scan = _Scan(lines, angle, centers[first : first + together], shape, radius)
-        progress = _Progress(len(rows), iterations, tolerance, residual)
-        image = solve(scan, progress, lower)
+        weighed = None if given is None else xp.stack([given[i] for i in rows])
+        scan = _Scan(lines, weighed, angle, centers[rows.start : rows.stop], shape, radius)
+        expected = np.sqrt(_over(scan.rays * noise[rows.start : rows.stop] ** 2, scan.norm))
+        enough = np.maximum(residual, expected)
+        progress = Progress(np.ones(len(rows)), iterations, tolerance, enough)
+        image = xp.zeros((len(rows), *shape), np.float32)
+        progress.follow(method(scan, image, progress, lower))
         for i, row in enumerate(rows):
             images[row][...] = image[i]
             residuals[row][...] = xp.asarray(progress.curve[i])
@@ -201,7 +205,7 @@ def _reconstruct(
 
 @kernel(
     "(angle,u),(angle)->(y,x),(iteration)",
-    rows={"center": ()},
+    rows={"center": (), "weights": ("angle", "u"), "sigma": ()},
     memory=_memory,
     sizes=_sizes,
 )
@@ -212,14 +216,17 @@ def sirt(
     center: Any,
     size: Size = None,
     radius: float | None = None,
+    weights: Any = None,
     iterations: int = 200,
     tolerance: float = 1e-3,
     residual: float = 0.0,
+    sigma: Any = None,
     lower: float | None = None,
 ) -> tuple[Any, Any]:
     """(..., angle, u), (angle) -> (..., y, x), (..., iteration). Simultaneous iterations (SIRT).
 
-    x <- x + C A'R (b - A x), where R divides by the length of a ray and C by the number of angles.
+    x <- x + C A'R (b - A x), where R divides by the length of a ray and C by the number of angles
+    (R times the weights of rays, and C by those of angles, where there are weights).
 
     Parameters
     ----------
@@ -234,24 +241,32 @@ def sirt(
     radius
         Pixels farther than this from the axis are 0 [pixels]; as `filtered_backprojection`. What
         lies beyond must be empty.
+    weights
+        (angle, u), or (angle, 1), or one such array for each slice: one over the variance of each
+        ray, to a common factor; 1 where None. Rays of weight 0 are not looked at, and may be NaN.
     iterations
         At most so many.
     tolerance
         Stop where the residual falls by less than this share of itself in an iteration.
     residual
         Stop where the residual is not more than this: the noise as a share of the data.
+    sigma
+        Stop where the residual is not more than what noise leaves (Morozov's discrepancy
+        principle): standard deviation of rays of weight 1, one number or one for each slice.
     lower
         Raise values below this to it, at each iteration: 0 for what cannot be negative.
 
     Returns
     -------
     tuple
-        Attenuation per pixel, and norm(b - A x) / norm(b) after each iteration, NaN after the last.
+        Attenuation per pixel, and norm(b - A x) / norm(b) after each iteration, NaN after the last;
+        of rays through the circle, squares times their weights.
 
     Raises
     ------
     ArgumentError
-        For what `filtered_backprojection` does not take, and rules to stop that are none.
+        For what `filtered_backprojection` does not take, weights that are negative or do not fit,
+        and rules to stop that are none.
 
     References
     ----------
@@ -267,13 +282,14 @@ def sirt(
     """
     return _reconstruct(
         contract_of(sirt), _sirt, 2, sinogram, angle_rad, center, size, radius,
-        iterations=iterations, tolerance=tolerance, residual=residual, lower=lower,
+        weights=weights, iterations=iterations, tolerance=tolerance, residual=residual,
+        sigma=sigma, lower=lower,
     )  # fmt: skip
 
 
 @kernel(
     "(angle,u),(angle)->(y,x),(iteration)",
-    rows={"center": ()},
+    rows={"center": (), "weights": ("angle", "u"), "sigma": ()},
     memory=_memory,
     sizes=_sizes,
 )
@@ -284,9 +300,11 @@ def cgls(
     center: Any,
     size: Size = None,
     radius: float | None = None,
+    weights: Any = None,
     iterations: int = 30,
     tolerance: float = 1e-2,
     residual: float = 0.0,
+    sigma: Any = None,
 ) -> tuple[Any, Any]:
     """(..., angle, u), (angle) -> (..., y, x), (..., iteration). Conjugate gradients (CGLS).
 
@@ -306,22 +324,30 @@ def cgls(
     radius
         Pixels farther than this from the axis are 0 [pixels]; as `filtered_backprojection`. What
         lies beyond must be empty.
+    weights
+        (angle, u), or (angle, 1), or one such array for each slice: one over the variance of each
+        ray, to a common factor; 1 where None. Rays of weight 0 are not looked at, and may be NaN.
     iterations
         At most so many.
     tolerance
         Stop where the residual falls by less than this share of itself in an iteration.
     residual
         Stop where the residual is not more than this: the noise as a share of the data.
+    sigma
+        Stop where the residual is not more than what noise leaves (Morozov's discrepancy
+        principle): standard deviation of rays of weight 1, one number or one for each slice.
 
     Returns
     -------
     tuple
-        Attenuation per pixel, and norm(b - A x) / norm(b) after each iteration, NaN after the last.
+        Attenuation per pixel, and norm(b - A x) / norm(b) after each iteration, NaN after the last;
+        of rays through the circle, squares times their weights.
 
     Raises
     ------
     ArgumentError
-        For what `filtered_backprojection` does not take, and rules to stop that are none.
+        For what `filtered_backprojection` does not take, weights that are negative or do not fit,
+        and rules to stop that are none.
 
     References
     ----------
@@ -338,5 +364,6 @@ def cgls(
     return _reconstruct(
         # One by one: conjugate gradients make much of a neighbour's rounding.
         contract_of(cgls), _cgls, 1, sinogram, angle_rad, center, size, radius,
-        iterations=iterations, tolerance=tolerance, residual=residual, lower=None,
+        weights=weights, iterations=iterations, tolerance=tolerance, residual=residual,
+        sigma=sigma, lower=None,
     )  # fmt: skip

@@ -50,7 +50,8 @@ def over_blocks(
     labels = [
         (*batch[len(batch) - a.ndim + len(g) :], *g) for a, g in zip(raw, groups, strict=True)
     ]
-    parts = _parts(raw, labels, halo, grain)
+    together = {batch[-1]: contract.together} if batch and contract.together > 1 else {}
+    parts = _parts(raw, labels, halo, grain, together)
     blocks = []
     for array, label in zip(raw, labels, strict=True):
         cut, depth = _recut(array, label, parts), _depth(label, parts, halo)
@@ -94,8 +95,11 @@ def _parts(
     labels: Sequence[Dims],
     halo: Mapping[str, int],
     grain: Mapping[str, int],
+    together: Mapping[str, int],
 ) -> dict[str, tuple[int, ...]]:
     """Chunks along each core dim: as the first array that has it, as far as it may be cut.
+
+    So too along the last batch dim where rows of it go `together`.
 
     Joining the chunks of a dim that may not be cut must not make blocks of the whole array: where
     it would, the other dims of the first array are cut, batch dims included.
@@ -107,6 +111,11 @@ def _parts(
         for dim, now in zip(label, have, strict=True):
             if dim in halo or dim in grain:
                 now = chunks.merged(now, grain=grain.get(dim, 1), least=least.get(dim, 1))
+            elif dim in together:
+                now = chunks.merged(now, grain=together[dim])
+                if sum(parts.get(dim, ())) == 1:
+                    # An array of one row is broadcast, and says nothing of the others.
+                    del parts[dim]
             elif not dim.startswith(BATCH):
                 now = (sum(now),)
             parts.setdefault(dim, now)
@@ -114,10 +123,11 @@ def _parts(
     if isinstance(raw[0], da.Array) and tuple(first.values()) != raw[0].chunks:
         free = {d for d in first if d in halo or d in grain or d.startswith(BATCH)}
         most = BLOCK_BYTES // raw[0].dtype.itemsize
-        parts |= chunks.smaller(first, most, free=free, grain=grain, least=least)
+        parts |= chunks.smaller(first, most, free=free, grain={**grain, **together}, least=least)
     else:
         free = set()
-    return {d: p for d, p in parts.items() if d in free or not d.startswith(BATCH)}
+    cut = free | set(together)
+    return {d: p for d, p in parts.items() if d in cut or not d.startswith(BATCH)}
 
 
 def _recut(array: Any, label: Dims, parts: Mapping[str, tuple[int, ...]]) -> da.Array:

@@ -65,6 +65,8 @@ class Call:
     sizes: Mapping[str, int]
     """Sizes of the contract's input dims."""
     parameters: Mapping[str, Any]
+    batch: tuple[str, ...] = ()
+    """Dims of the dataset that the kernel does not look at."""
 
     @property
     def whole(self) -> frozenset[str]:
@@ -81,6 +83,12 @@ class Call:
     def grain(self) -> dict[str, int]:
         """Rows that must stay together, by dim of the dataset."""
         return {self.dims[d]: n for d, n in self.kernel.grains(self.parameters).items()}
+
+    @property
+    def together(self) -> dict[str, int]:
+        """Rows of a batch dim that go through at once: cut at multiples, it gives the same bits."""
+        rows = self.kernel.together
+        return {self.batch[-1]: rows} if self.batch and rows > 1 else {}
 
     def memory(self, sizes: Mapping[str, int], *, batch: int = 1, threads: int = 1) -> Memory:
         """Bytes needed for a block of `sizes` (dims of the dataset; the rest as called)."""
@@ -177,7 +185,7 @@ def lift(
     sizes = _core_sizes(contract, given, groups, names)
     out_sizes = contract.output_sizes(sizes, values)
     if (record := _RECORD.get()) is not None:
-        record.calls.append(Call(contract, names, sizes, values))
+        record.calls.append(Call(contract, names, sizes, values, _batch(given, groups, names)))
     fixed = {k: v for k, v in values.items() if k not in rows}
     run = functools.partial(_run, kernel, len(arrays), tuple(rows), fixed)
 
@@ -204,6 +212,15 @@ def lift(
     )
     outputs = result if isinstance(result, tuple) else (result,)
     return tuple(_finished(out, arrays[0]) for out in outputs)
+
+
+def _batch(
+    arrays: Sequence[xr.DataArray], groups: Sequence[Dims], names: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Batch dims in the order in which xarray hands them over."""
+    core = [{names[d] for d in group} for group in groups]
+    pairs = zip(arrays, core, strict=True)
+    return tuple(dict.fromkeys(str(d) for a, own in pairs for d in a.dims if d not in own))
 
 
 def _finished(out: xr.DataArray, like: xr.DataArray) -> xr.DataArray:

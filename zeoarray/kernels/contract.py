@@ -64,6 +64,9 @@ class Kernel:
     """One for each output: see `kernel`."""
     sizes: Callable[[Sizes, Parameters], Sizes] | None
     """(input sizes, parameters) to sizes of dims that the kernel creates or changes."""
+    together: int = 1
+    """Rows of the last batch dim that go through at once. Cut at multiples of them, and only
+    there, that dim gives the same bits."""
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -150,6 +153,7 @@ def kernel(
     memory: MemoryOf = no_memory,
     dtype: Dtype | tuple[Dtype, ...] = "float",
     sizes: Callable[[Sizes, Parameters], Sizes] | None = None,
+    together: int = 1,
 ) -> Callable[[F], F]:
     """Declare how a pure function of arrays may be cut, and register it.
 
@@ -176,6 +180,9 @@ def kernel(
         float32; ``same`` keeps every dtype; ``flag`` is bool.
     sizes
         Sizes of output dims that are not those of an input.
+    together
+        Rows of the last batch dim, counted from the first, that the kernel takes at once, so that
+        their rounding hangs on each other.
 
     Raises
     ------
@@ -197,6 +204,7 @@ def kernel(
             memory=memory,
             dtype=kinds,
             sizes=sizes,
+            together=together,
         )
         _check(entry)
         KERNELS[entry.name] = entry
@@ -234,6 +242,8 @@ def _check(entry: Kernel) -> None:
             f"{entry.name}: output dims {sorted(missing)} have no size",
             do="give sizes=, a function of input sizes and parameters",
         )
+    if entry.together < 1:
+        raise ContractError(f"{entry.name}: together= counts rows", got=entry.together)
     if len(entry.dtype) != len(entry.outputs):
         raise ContractError(
             f"{entry.name}: {len(entry.dtype)} dtypes for {len(entry.outputs)} outputs"

@@ -14,10 +14,13 @@ import numpy as np
 from zeoarray.backend import to_host, xp_of
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels.polar import fft_of, frequencies
+from zeoarray.kernels.truncation import extend
 
 Array = np.ndarray[Any, Any]
 Rows = Sequence[int]
 
+TOGETHER = 2
+"""Slices that go through a transform at once."""
 PIECE = 1 << 18
 """Complex numbers that are filtered at once: two such pieces stay in the cache of one core."""
 
@@ -27,14 +30,29 @@ def each(array: Any, core: int) -> list[Any]:
     return [array[index] for index in np.ndindex(*array.shape[: array.ndim - core])]
 
 
-def pairs(*keys: Array) -> Iterator[Rows]:
-    """Rows 2n and 2n+1 together, where all their keys are equal."""
-    for i in range(0, keys[0].size, 2):
-        both = i + 1 < keys[0].size and all(k[i] == k[i + 1] for k in keys)
-        if both:
-            yield i, i + 1
-        else:
-            yield from ((j,) for j in range(i, min(i + 2, keys[0].size)))
+def pairs(batch: tuple[int, ...], *keys: Array) -> Iterator[Rows]:
+    """Rows 2n and 2n+1 of the last batch dim together, where all their keys are equal.
+
+    Parameters
+    ----------
+    batch
+        Sizes of the batch dims. Pairs do not reach over the end of the last.
+    keys
+        Numbers, one for each slice of the flattened batch.
+
+    Examples
+    --------
+    >>> list(pairs((2, 3), np.array([1, 1, 1, 1, 2, 2])))
+    [(0, 1), (2,), (3,), (4,), (5,)]
+    """
+    inner = batch[-1] if batch else 1
+    for first in range(0, keys[0].size, inner):
+        for i in range(first, first + inner, TOGETHER):
+            both = i + 1 < first + inner and all(k[i] == k[i + 1] for k in keys)
+            if both:
+                yield i, i + 1
+            else:
+                yield from ((j,) for j in range(i, min(i + TOGETHER, first + inner)))
 
 
 def scale_of(part: Any, weight: Array | None, row: int) -> tuple[float, Array]:
@@ -118,8 +136,12 @@ def gather(
     length: int,
     period: int,
     response: Array | None,
+    continued: bool = False,
 ) -> tuple[Any, list[float]]:
-    """Spectra (angle, period) of one slice or two, with the axis at sample period // 2."""
+    """Spectra (angle, period) of one slice or two, with the axis at sample period // 2.
+
+    Where `continued`, rows go on at their edges; they are zero beyond them otherwise.
+    """
     xp, fft = xp_of(*slices), fft_of(xp_of(*slices))
     scales = [scale_of(*one) for one in zip(slices, weights, rows, strict=True)]
     whole = [int(np.rint(c)) for c in centers]
@@ -138,7 +160,10 @@ def gather(
             if broken.any():
                 values = xp.where(xp.asarray(broken)[:, None], np.float32(0), values)
             values = values * factors[i][lines]
-            place(packed.imag if i else packed.real, values, period // 2 - whole[i])
+            target = packed.imag if i else packed.real
+            place(target, values, period // 2 - whole[i])
+            if continued and length > values.shape[-1]:
+                extend(target, values, period // 2 - whole[i])
         spectra = fft.fft(packed, overwrite_x=True)
         if response is None:
             out[lines] = move(spectra, by)

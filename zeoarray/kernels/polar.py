@@ -24,6 +24,8 @@ EPS = 1e-3
 """Relative error asked of the transform: far below the noise and the discretisation of a scan."""
 UPSAMPLING = 1.25
 """Oversampling of FINUFFT's own grid: with 2, the grid's FFT costs more than it saves."""
+WIDTH = 6
+"""Points of FINUFFT's grid that one sample is spread over, along each axis, at `EPS`."""
 KEPT = 2
 """Geometries that one thread keeps."""
 
@@ -102,7 +104,9 @@ class Polar:
     def spectra(self, image: Any) -> Any:
         """(y, x) -> (angle, period). The exact adjoint of `image`."""
         out = self._plan(2).execute(image).reshape(self._turn.shape)
-        out *= self._turn.conj()
+        # Line by line: a conjugate of all phases would be as large as the result.
+        for i in range(len(out)):
+            out[i] *= self._turn[i].conj()
         return out
 
     def _plan(self, kind: int) -> Any:
@@ -129,11 +133,34 @@ def _library(xp: ModuleType) -> Any:
 
 
 def polar_bytes(angles: int, shape: tuple[int, int], period: int) -> int:
-    """Bytes that one `Polar` with one of its transforms holds."""
-    points = angles * period
-    grid = int(8 * (UPSAMPLING * shape[0] + 16) * (UPSAMPLING * shape[1] + 16))
-    # Two coordinates, the phase, FINUFFT's order of the points and, while it is sorted, another.
-    return points * (8 + 8 + 8 + 8) + grid + 64 * period
+    """Bytes that one `Polar` with one of its transforms holds from call to call."""
+    # Two coordinates, the phase, and FINUFFT's order of the points.
+    return angles * period * (4 + 4 + 8 + 8) + 64 * period
+
+
+def grid_bytes(shape: tuple[int, int]) -> int:
+    """Bytes of FINUFFT's own grid, which is there while a transform runs."""
+    sides = [next_235(max(UPSAMPLING * n, 2 * WIDTH)) for n in shape]
+    return 8 * sides[0] * sides[1]
+
+
+def next_235(least: float) -> int:
+    """Return the even number not below `least` that has no prime factor above 5.
+
+    Examples
+    --------
+    >>> next_235(641)
+    648
+    """
+    number = max(int(np.ceil(least / 2)) * 2, 2)
+    while True:
+        rest = number
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return number
+        number += 2
 
 
 _KEPT = threading.local()

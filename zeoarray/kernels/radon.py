@@ -2,7 +2,7 @@
 
 One set of conventions: u = x cos(angle) + y sin(angle); the rotation axis is at index
 (size - 1) / 2 of y and x, and at index `center` of u; lengths are in pixels. Slices go through the
-transform two at a time, as real and imaginary part: rows 2n and 2n+1 of the flattened batch. So
+transform two at a time, as real and imaginary part: rows 2n and 2n+1 of the last batch dim. So
 blocks that begin at even rows give the same bits, and others the same but for rounding.
 """
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from zeoarray.backend import to_host, xp_of
+from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, unknown
-from zeoarray.kernels.angles import angular_weights, check_angles
+from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.filters import WINDOWS, Filter, ramp
 from zeoarray.kernels.packed import (
     PIECE,
+    TOGETHER,
     each,
     fetch,
     gather,
@@ -29,97 +30,40 @@ from zeoarray.kernels.packed import (
     scale_of,
     unpack,
 )
-from zeoarray.kernels.polar import fast_length, fft_of, polar_bytes, polar_of
+from zeoarray.kernels.polar import fast_length, fft_of, grid_bytes, polar_bytes, polar_of
+from zeoarray.kernels.slices import (
+    GUARD,
+    Size,
+    centers_of,
+    disc,
+    far_of,
+    image_shape,
+    radius_of,
+    reach_of,
+    weights_of,
+)
+from zeoarray.kernels.truncation import Truncation, check_truncation
 
-Array = np.ndarray[Any, Any]
-Size = int | tuple[int, int] | None
+SCRATCH = 32
+"""Bytes for each number of a piece while it is filtered."""
+HEAP = 1 << 21
+"""Bytes that the C library holds beside what is in use, with a twelfth of that."""
 
-GUARD = 0.06
-"""A filtered projection is cut off, and repeats, this share of its length beyond what is used."""
-
-
-def image_shape(size: Size, default: int) -> tuple[int, int]:
-    """Pixels of y and x, for a `size` that is one number, both, or None for the default."""
-    pair = size if isinstance(size, tuple) else (size, size)
-    shape = tuple(default if n is None else n for n in pair)
-    if len(shape) != 2 or min(shape) < 1:
-        raise ArgumentError("a slice has one pixel or more along y and x", got=f"size={size}")
-    return shape[0], shape[1]
+__all__ = [
+    "Size",
+    "backproject",
+    "centers_of",
+    "disc",
+    "filtered_backprojection",
+    "image_shape",
+    "project",
+    "radius_of",
+]
 
 
 def _fbp_period(shape: tuple[int, int], radius: float | None) -> int:
     """Samples after which a filtered projection may repeat: beyond every pixel that is kept."""
-    return fast_length(2 * _reach(shape, radius) * (1 + GUARD) + 8)
-
-
-def _reach(shape: tuple[int, int], radius: float | None) -> float:
-    """Distance from the axis to the farthest pixel that is kept, about."""
-    return float(min(radius_of(shape, radius), np.hypot(*shape) / 2))
-
-
-def radius_of(shape: tuple[int, int], radius: float | None) -> float:
-    """Radius of the circle that is kept: the largest in the slice where None."""
-    if radius is not None and not radius > 0:
-        raise ArgumentError("the circle that is kept has a radius above 0", got=f"radius={radius}")
-    return min(shape) / 2 if radius is None else float(radius)
-
-
-def _far(center: Array, columns: int) -> Array:
-    """Distance from the axis to the last column, at least; in steps of an eighth of the detector.
-
-    Lengths of transforms hang on it. They shall not change where the axis drifts from row to row,
-    and least of all where it is near the middle: `GUARD` covers what is neglected there.
-    """
-    step = max(columns // 8, 1)
-    aside = np.abs(center - (columns - 1) / 2) - columns / 50
-    return columns / 2 + step * np.ceil(np.maximum(aside, 0) / step)
-
-
-def centers_of(center: Any, batch: tuple[int, ...], columns: int) -> Array:
-    """One centre for each slice of the flattened batch, checked."""
-    value = np.asarray(to_host(center), dtype=float)
-    try:
-        rows = np.broadcast_to(value, batch).ravel()
-    except ValueError as error:
-        raise ArgumentError(
-            "the rotation axis does not fit the slices",
-            got=f"center of shape {value.shape}, batch dims {batch}",
-            expected="one number, or one for each slice",
-        ) from error
-    outside = ~((rows > -1) & (rows < columns))
-    if outside.any():
-        raise ArgumentError(
-            "the rotation axis is outside the detector",
-            got=f"center={rows[outside][0]:g} (slice {np.flatnonzero(outside)[0]})",
-            expected=f"an index of u between 0 and {columns - 1}",
-            do="give the axis as a fractional index, not in um; extend the scan where the axis is "
-            "really off the detector",
-        )
-    return rows
-
-
-def _weights(weights: Any, angle: Array, batch: tuple[int, ...]) -> Array:
-    given = angular_weights(angle) if weights is None else np.asarray(to_host(weights), dtype=float)
-    try:
-        rows = np.broadcast_to(given, (*batch, angle.size)).reshape(-1, angle.size)
-    except ValueError as error:
-        raise ArgumentError(
-            "the angular weights do not fit the sinogram",
-            got=f"weights of shape {given.shape}, batch dims {batch}, {angle.size} angles",
-            expected="one weight for each angle, or one for each slice and angle",
-        ) from error
-    if not np.isfinite(rows).all():
-        raise ArgumentError("an angular weight is not finite", do="give 0 to leave an angle out")
-    return rows
-
-
-def disc(xp: Any, shape: tuple[int, int], radius: float | None) -> Any:
-    """1 within `radius` of the axis, 0 beyond; None where nothing is beyond."""
-    far = radius_of(shape, radius)
-    y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
-    if np.hypot(y[-1], x[-1]) <= far:
-        return None
-    return xp.asarray(np.hypot(y[:, None], x) <= far, dtype=np.float32)
+    return fast_length(2 * reach_of(shape, radius) * (1 + GUARD) + 8)
 
 
 def _image_sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
@@ -127,16 +71,20 @@ def _image_sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
 
 
 def _memory(angles: int, shape: tuple[int, int], period: int, length: int) -> Memory:
-    fixed = polar_bytes(angles, shape, period) + 16 * length
-    # Spectra and image; and in one piece the values, their spectrum, its mirror and what is kept.
-    piece = max(PIECE, length) * 40
-    return Memory(fixed, angles * (8 * period + 64) + 16 * shape[0] * shape[1] + piece)
+    points, pixels = angles * period, shape[0] * shape[1]
+    piece = min(max(PIECE, length), angles * length)
+    # Beside the spectra and the mask there are, first, pieces of them: values, products, mirror
+    # images. Then FINUFFT's grid and the image of both slices.
+    fixed = polar_bytes(angles, shape, period)
+    block = 8 * points + 4 * pixels + max(SCRATCH * piece, grid_bytes(shape) + 8 * pixels)
+    return Memory(fixed, block + (fixed + block) // 12 + HEAP)
 
 
 def _fbp_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     shape = image_shape(parameters["size"], sizes["u"])
     period = _fbp_period(shape, parameters["radius"])
-    length = fast_length(period + 2.25 * sizes["u"] + 2)
+    reach, far = reach_of(shape, parameters["radius"]), _farthest(parameters, sizes["u"])
+    length = fast_length(max(2 * (reach + far) + 1, period))
     memory = _memory(sizes["angle"], shape, period, length)
     return Memory(memory.fixed, memory.block + 8 * sizes["angle"] * sizes["batch"])
 
@@ -144,6 +92,7 @@ def _fbp_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
 @kernel(
     "(angle,u),(angle)->(y,x)",
     rows={"center": (), "weights": ("angle",)},
+    together=TOGETHER,
     memory=_fbp_memory,
     sizes=_image_sizes,
 )
@@ -156,6 +105,7 @@ def filtered_backprojection(
     filter: Filter = "ramp",
     weights: Any = None,
     radius: float | None = None,
+    truncation: Truncation = "zero",
 ) -> Any:
     """(..., angle, u), (angle) -> (..., y, x). Attenuation per pixel from its line integrals.
 
@@ -179,6 +129,10 @@ def filtered_backprojection(
     radius
         Pixels farther than this from the axis are 0 [pixels]. The largest circle in the slice where
         None; ``np.inf`` keeps the corners.
+    truncation
+        What lies beyond the first and the last column: ``zero``, for projections that see all of
+        the sample; ``edge`` goes on with what is there, for those that do not. The slice has an
+        offset then that nothing determines.
 
     Raises
     ------
@@ -203,8 +157,8 @@ def filtered_backprojection(
     """
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
-    angle = check_angles(angle_rad, sinogram.shape[-2])
-    centers, parts = centers_of(center, batch, columns), _weights(weights, angle, batch)
+    angle, continued = check_angles(angle_rad, sinogram.shape[-2]), check_truncation(truncation)
+    centers, parts = centers_of(center, batch, columns), weights_of(weights, angle, batch)
     if filter not in WINDOWS:
         raise unknown("filter", filter, WINDOWS)
     shape = image_shape(size, columns)
@@ -215,9 +169,9 @@ def filtered_backprojection(
         (*batch, *shape), contract_of(filtered_backprojection).output_dtype(0, sinogram.dtype)
     )
     slices, images = each(sinogram, 2), each(out, 2)
-    far = _far(centers, columns)
-    for rows in pairs(far):
-        length = fast_length(max(2 * (far[rows[0]] + _reach(shape, radius)) + 1, period))
+    far = far_of(centers, columns)
+    for rows in pairs(batch, far):
+        length = fast_length(max(2 * (far[rows[0]] + reach_of(shape, radius)) + 1, period))
         spectra, scales = gather(
             [slices[i] for i in rows],
             [centers[i] for i in rows],
@@ -226,8 +180,11 @@ def filtered_backprojection(
             length=length,
             period=period,
             response=ramp(length, filter),
+            continued=continued,
         )
         unpack(polar.image(spectra), scales, [images[i] for i in rows], keep)
+        # Or two pairs of them would be there at once.
+        del spectra
     return out
 
 
@@ -236,18 +193,31 @@ def _pair_period(shape: tuple[int, int], far: float, columns: int) -> int:
     return fast_length(max((np.hypot(*shape) / 2 + far) * (1 + GUARD / 2) + 4, columns))
 
 
-def _pair_memory(angles: int, shape: tuple[int, int], columns: int) -> Memory:
-    period = _pair_period(shape, 1.25 * columns + 1, columns)
+def _farthest(parameters: Parameters, columns: int) -> float:
+    """The largest of `far_of`; for an axis at the edge where it is not known yet."""
+    center = parameters.get("center", 0.0)
+    if center is None:
+        center = (columns - 1) / 2
+    values = getattr(center, "values", center) if getattr(center, "chunks", None) is None else None
+    if not isinstance(values, (int, float, np.ndarray, np.generic)) or not np.size(values):
+        values = 0.0
+    return float(far_of(np.asarray(values, dtype=float), columns).max())
+
+
+def _pair_memory(angles: int, shape: tuple[int, int], columns: int, far: float) -> Memory:
+    period = _pair_period(shape, far, columns)
     return _memory(angles, shape, period, period)
 
 
 def _backproject_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    return _pair_memory(sizes["angle"], image_shape(parameters["size"], sizes["u"]), sizes["u"])
+    shape, far = image_shape(parameters["size"], sizes["u"]), _farthest(parameters, sizes["u"])
+    return _pair_memory(sizes["angle"], shape, sizes["u"], far)
 
 
 @kernel(
     "(angle,u),(angle)->(y,x)",
     rows={"center": ()},
+    together=TOGETHER,
     memory=_backproject_memory,
     sizes=_image_sizes,
 )
@@ -282,8 +252,8 @@ def backproject(sinogram: Any, angle_rad: Any, *, center: Any, size: Size = None
     centers, shape = centers_of(center, batch, columns), image_shape(size, columns)
     out = xp.empty((*batch, *shape), contract_of(backproject).output_dtype(0, sinogram.dtype))
     slices, images = each(sinogram, 2), each(out, 2)
-    far = _far(centers, columns)
-    for rows in pairs(far):
+    far = far_of(centers, columns)
+    for rows in pairs(batch, far):
         period = _pair_period(shape, far[rows[0]], columns)
         spectra, scales = gather(
             [slices[i] for i in rows],
@@ -296,6 +266,7 @@ def backproject(sinogram: Any, angle_rad: Any, *, center: Any, size: Size = None
         )
         polar = polar_of(xp, angle, shape, period)
         unpack(polar.image(spectra), scales, [images[i] for i in rows], None)
+        del spectra
     return out
 
 
@@ -311,12 +282,14 @@ def _columns(size: int | None, shape: tuple[int, int]) -> int:
 
 def _project_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     shape = (sizes["y"], sizes["x"])
-    return _pair_memory(sizes["angle"], shape, _columns(parameters["size"], shape))
+    columns = _columns(parameters["size"], shape)
+    return _pair_memory(sizes["angle"], shape, columns, _farthest(parameters, columns))
 
 
 @kernel(
     "(y,x),(angle)->(angle,u)",
     rows={"center": ()},
+    together=TOGETHER,
     memory=_project_memory,
     sizes=_projection_sizes,
 )
@@ -360,8 +333,8 @@ def project(image: Any, angle_rad: Any, *, size: int | None = None, center: Any 
     dtype = contract_of(project).output_dtype(0, image.dtype)
     out = xp.empty((*batch, angle.size, columns), dtype)
     slices, targets = each(image, 2), each(out, 2)
-    far = _far(centers, columns)
-    for rows in pairs(far):
+    far = far_of(centers, columns)
+    for rows in pairs(batch, far):
         period = _pair_period(shape, far[rows[0]], columns)
         scales = [scale_of(slices[i], None, i)[0] for i in rows]
         packed = xp.zeros(shape, np.complex64)
@@ -377,4 +350,5 @@ def project(image: Any, angle_rad: Any, *, size: int | None = None, center: Any 
                 first = period // 2 - int(np.rint(centers[row]))
                 fetch(both.imag if i else both.real, first, targets[row][lines])
                 targets[row][lines] *= dtype.type(scales[i])
+        del spectra, packed, both
     return out

@@ -46,6 +46,9 @@ FLAT_GOOD = Var("flat_good", ("flat_frame",), "flag", None, "1 where a flat is a
 DARK_MEAN = Var("dark_mean", ("dark_frame",), "float", "counts", "mean of each dark")
 DARK_SIGMA = Var("dark_sigma", ("dark_frame",), "float", "counts", "spread over a dark's pixels")
 DARK_GOOD = Var("dark_good", ("dark_frame",), "flag", None, "1 where a dark is a dark")
+NOISE = Var("noise", ("z",), "float", "1/cm", "sigma that noise makes in a slice")
+RESIDUAL = Var("residual", ("z", "iteration"), "float", "1", "what is left after each iteration")
+OFFSET_KNOWN = Var("offset_known", (), "flag", None, "0 where truncation left it undetermined")
 
 SCAN_XCT = Schema(
     "XCT scan",
@@ -79,6 +82,7 @@ ABSORBANCE_XCT = Schema(
     "XCT scan after -log",
     (ABSORBANCE, ANGLE, Z, U),
     (
+        CENTER,
         USABLE,
         CLIPPED,
         ZINGERS,
@@ -98,4 +102,8 @@ RINGS_XCT = Schema(
     "check of stripe removal",
     (RING_SCORE_BEFORE, RING_SCORE_AFTER, STRIPE_RMS, STRIPE, Z, U),
 )
-VOLUME_XCT = Schema("XCT volume", (ATTENUATION, Z, Y, X, RESOLUTION), (CENTER, ENERGY, WAVELENGTH))
+VOLUME_XCT = Schema(
+    "XCT volume",
+    (ATTENUATION, Z, Y, X, RESOLUTION),
+    (CENTER, ENERGY, WAVELENGTH, NOISE, RESIDUAL, OFFSET_KNOWN),
+)

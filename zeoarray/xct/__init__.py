@@ -5,11 +5,19 @@ from __future__ import annotations
 from zeoarray.xct.flats import check_frames
 from zeoarray.xct.frames import minus_log, normalize
 from zeoarray.xct.optics import correct_distortion, retrieve_phase
+from zeoarray.xct.reconstruct import reconstruct
+from zeoarray.xct.rings import compare_rings, remove_rings, ring_check
+from zeoarray.xct.zingers import remove_zingers
 
 __all__ = [
     "check_frames",
+    "compare_rings",
     "correct_distortion",
     "minus_log",
     "normalize",
+    "reconstruct",
+    "remove_rings",
+    "remove_zingers",
     "retrieve_phase",
+    "ring_check",
 ]

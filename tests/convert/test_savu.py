@@ -476,3 +476,9 @@ def test_at_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         main(["convert", str(path), "--skip", "RavenFilter", "--scan", "b", "--store", "c.zarr"])
     assert stop.value.code == 0
     assert capsys.readouterr().out == convert(path, skip=["3"], scan="b", store="c.zarr")
+
+
+def test_a_width_of_rings_that_cannot_be_chosen_here_is_told(tmp_path: Path) -> None:
+    step = ("RingRemovalFiltering", {"sigma": 5, "size": 21})
+    assert "not converted: sigma=5" in said(tmp_path, FLAT, step)
+    assert "sigma" not in said(tmp_path, FLAT, (step[0], {"sigma": 3, "size": 21}))

@@ -142,7 +142,7 @@ def _rings(method: str, **names: str) -> Converter:
     def convert(draft: Draft, given: Given, told: str) -> None:
         given.drop(("dim", "ncore", "nchunk"))
         parameters = {ours: given.number(theirs) for theirs, ours in names.items()}
-        verbs.rings(draft, method, parameters, [told, *verbs.told(given, {}, {})])
+        verbs.rings(draft, method, parameters, [told, *verbs.told(given, {"sigma": 3}, {})])
 
     return convert
 
@@ -299,7 +299,7 @@ METHODS: dict[str, Converter] = {
     "minus_log": _minus_log,
     "remove_all_stripe": _rings("all", snr="snr", la_size="la_size", sm_size="sm_size"),
     "remove_stripe_based_sorting": _rings("sorting", size="sm_size"),
-    "remove_stripe_based_filtering": _rings("filtering", sigma="sigma", size="sm_size"),
+    "remove_stripe_based_filtering": _rings("filtering", size="sm_size"),
     "remove_large_stripe": _rings("large", snr="snr", size="la_size"),
     "remove_dead_stripe": _rings("dead", snr="snr", size="la_size"),
     "find_center_vo": _find_center_vo,

@@ -101,7 +101,7 @@ def _rings(method: str, **names: str) -> Converter:
 
     def convert(draft: Draft, given: Given, told: str) -> None:
         parameters = {ours: given.number(savus) for savus, ours in names.items()}
-        verbs.rings(draft, method, parameters, [told, *verbs.told(given, {}, {})])
+        verbs.rings(draft, method, parameters, [told, *verbs.told(given, {"sigma": 3}, {})])
 
     return convert
 
@@ -247,7 +247,7 @@ PLUGINS: dict[str, Converter] = {
     "RemoveLargeRings": _rings("large", snr="snr", size="la_size"),
     "RemoveUnresponsiveAndFluctuatingRings": _rings("dead", snr="snr", size="la_size"),
     "RingRemovalSorting": _rings("sorting", size="sm_size"),
-    "RingRemovalFiltering": _rings("filtering", sigma="sigma", size="sm_size"),
+    "RingRemovalFiltering": _rings("filtering", size="sm_size"),
     "DistortionCorrection": _distortion,
     "PaganinFilter": _paganin,
     "VoCentering": _vo_centering,

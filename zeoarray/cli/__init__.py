@@ -15,6 +15,7 @@ COMMANDS = {
     "ingest": "Turn a facility's file into a labelled store.",
     "convert": "Write a process list of Savu or HTTomo as a pipeline.",
     "plan": "Say what a pipeline will read, write and hold in memory.",
+    "preview": "Reconstruct one row of a raw tomogram, without ingest.",
     "readers": "List the file formats that are known.",
     "run": "Run a pipeline; run again, it goes on.",
     "steps": "List the steps that pipelines call, or document one.",

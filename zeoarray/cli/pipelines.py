@@ -38,13 +38,18 @@ def pipeline_argument(function: F) -> F:
 
 def read(file: Path, given: tuple[str, ...]) -> pipeline.Pipeline:
     """Read a pipeline with its settings."""
+    return pipeline.read(file, given=settings(given))
+
+
+def settings(given: tuple[str, ...]) -> dict[str, str]:
+    """Split what ``--set`` was given into keys and values."""
     values = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:
             raise ArgumentError("--set takes KEY=VALUE", got=repr(text), do="--set store=a.zarr")
         values[key.strip()] = value
-    return pipeline.read(file, given=values)
+    return values
 
 
 def workers_of(workers: int | None) -> int:

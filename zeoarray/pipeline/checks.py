@@ -178,9 +178,14 @@ def apply(
     return cut.applied(before, entry, {**_resolved(entry, call, stage), **arguments}, nodes)
 
 
+def scan_options(stage: Stage) -> dict[str, Any]:
+    """Options of the scan that an ingest reads."""
+    return {k: v for k, v in stage.scan.items() if k not in INGEST}
+
+
 def open_scan(stage: Stage) -> xr.Dataset:
     """Open what an ingest reads, lazily."""
-    given = {k: v for k, v in stage.scan.items() if k not in INGEST}
+    given = scan_options(stage)
     return scan.open_scan(
         stage.scan["source"],
         given,

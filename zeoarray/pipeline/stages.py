@@ -16,7 +16,7 @@ from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.ingest.into import into_store
 from zeoarray.pipeline import cut, log, work
-from zeoarray.pipeline.checks import INGEST, Checked, check, check_stage, existing
+from zeoarray.pipeline.checks import Checked, check, check_stage, existing, scan_options
 from zeoarray.pipeline.document import Faults, Pipeline, Stage
 from zeoarray.pipeline.plans import segment_nodes
 from zeoarray.step import find
@@ -96,7 +96,7 @@ class _How:
 
 
 def _run_ingest(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
-    given = {k: v for k, v in stage.scan.items() if k not in INGEST}
+    given = scan_options(stage)
     target = places.locate(pipeline.store, stage.into)
     before = _ledger_digest(target)
     into_store(
@@ -234,8 +234,22 @@ def _run_segment(
 ) -> None:
     if node.whole:
         return
+    blocks = work_of(pipeline, segment, source, str(node.folder))
+    done = {i for i in range(segment.blocks) if blocks.keys(i) <= node.keys}
+    how.tell(node.target.node, len(done), segment.blocks)
+    missing = [work.Block(i, *segment.reads(i)) for i in range(segment.blocks) if i not in done]
+    for count, records in enumerate(
+        _results(blocks, missing, how, node.target.node), len(done) + 1
+    ):
+        node.append(*records)
+        how.tell(node.target.node, count, segment.blocks)
+    node.finish()
+
+
+def work_of(pipeline: Pipeline, segment: cut.Segment, source: str, folder: str) -> work.Work:
+    """What workers need to know to make the blocks of a segment."""
     arrays = tuple(segment.arrays().values())
-    blocks = work.Work(
+    return work.Work(
         str(places.root_of(pipeline.store)),
         source,
         tuple(
@@ -250,17 +264,8 @@ def _run_segment(
         segment.part,
         segment.grain,
         arrays,
-        str(node.folder),
+        folder,
     )
-    done = {i for i in range(segment.blocks) if blocks.keys(i) <= node.keys}
-    how.tell(node.target.node, len(done), segment.blocks)
-    missing = [work.Block(i, *segment.reads(i)) for i in range(segment.blocks) if i not in done]
-    for count, records in enumerate(
-        _results(blocks, missing, how, node.target.node), len(done) + 1
-    ):
-        node.append(*records)
-        how.tell(node.target.node, count, segment.blocks)
-    node.finish()
 
 
 def _results(

@@ -1,0 +1,203 @@
+"""`preview`: one slice straight from a facility's file, and sweeps of one parameter over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from zeoarray.errors import ArgumentError, unknown
+from zeoarray.pipeline import cut, settings
+from zeoarray.pipeline.document import Call, Pipeline, Stage
+from zeoarray.step import find
+
+Steps = Sequence[tuple[str, Mapping[str, Any]]]
+
+STEPS: Steps = (
+    ("xct.normalize", {}),
+    ("xct.remove_rings", {}),
+    ("xct.minus_log", {}),
+    ("xct.reconstruct", {}),
+)
+"""What is done where no pipeline says otherwise."""
+
+MOST_TILES = 400
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One parameter of one step, and the values that it takes."""
+
+    step: str
+    parameter: str
+    values: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Sweep:
+        """Read ``xct.reconstruct.center=1260:1271:0.5`` (the end included), or ``...=3,5,9``.
+
+        Raises
+        ------
+        ArgumentError
+            For any other text.
+
+        Examples
+        --------
+        >>> Sweep.parse("xct.reconstruct.center=10:11:0.5").values
+        (10.0, 10.5, 11.0)
+        """
+        key, _, value = text.partition("=")
+        step, _, parameter = key.strip().rpartition(".")
+        try:
+            if ":" in value:
+                first, last, by = map(float, value.split(":"))
+                count = int(np.floor((last - first) / by + 1e-9)) + 1
+                values = [first + i * by for i in range(min(count, MOST_TILES + 1))]
+            else:
+                values = [float(part) for part in value.split(",")]
+        except (ValueError, ZeroDivisionError, OverflowError):
+            values = []
+        if not step or not values or len(values) > MOST_TILES:
+            raise ArgumentError(
+                "a sweep is STEP.PARAMETER=FIRST:LAST:BY or =A,B,C",
+                got=repr(text),
+                expected=f"1 to {MOST_TILES} values",
+                do="--sweep xct.reconstruct.center=1260:1271:0.5",
+            )
+        return cls(step, parameter, tuple(values))
+
+
+def preview(
+    scan: xr.Dataset,
+    steps: Steps = STEPS,
+    *,
+    row: int,
+    sweep: Sweep | None = None,
+    measures: Mapping[str, Call] | None = None,
+) -> Iterator[tuple[float | None, xr.Dataset]]:
+    """Reconstruct one row of a scan: only what it needs is read.
+
+    Parameters
+    ----------
+    scan
+        A raw scan, lazily opened, whose rows are along `z`.
+    steps
+        Names and parameters, in their order. Where ``xct.reconstruct`` is given neither `center`
+        nor `axis`, the axis is measured on this row.
+    row
+        Index of the row.
+    sweep
+        A parameter that takes several values in turn.
+    measures
+        Measures behind those arguments that are nodes, by the path of the node: they are taken on
+        the rows that are read.
+
+    Yields
+    ------
+    tuple
+        The swept value (None without a sweep), and the result: ``attenuation`` of one row.
+
+    Raises
+    ------
+    ArgumentError
+        For a row off the detector, a step that needs all rows, a sweep of a step that is not there.
+    """
+    count = scan.sizes.get("z", 0)
+    if not 0 <= row < count:
+        raise ArgumentError("there is no such row", got=row, expected=f"0 to {count - 1}")
+    names = [name for name, _ in steps]
+    if sweep is not None and sweep.step not in names:
+        raise unknown("step in this preview", sweep.step, names)
+    values: tuple[float | None, ...] = (None,) if sweep is None else sweep.values
+    halo = _halo(scan, steps)
+    first = max(row - halo, 0)
+    slab = scan.isel(z=slice(first, min(row + halo + 1, count))).load()
+    steps = _with_nodes(slab.isel(z=[row - first]), slab, steps, measures or {}, sweep)
+    swept = names.index(sweep.step) if sweep is not None else 0
+    for name, given in steps[:swept]:
+        slab = find(name)(slab, given)
+    for value in values:
+        ds = slab
+        for number, (name, given) in enumerate(steps[swept:], swept):
+            more = {sweep.parameter: value} if sweep is not None and number == swept else {}
+            ds = find(name)(ds, {**given, **more})
+        yield value, ds.isel(z=[row - first])
+
+
+def from_pipeline(pipeline: Pipeline) -> tuple[Stage | None, Steps, dict[str, Call]]:
+    """The ingest, the steps from it to the last node, and the measures of a pipeline."""
+    ingest = next((s for s in pipeline.stages if s.kind == "ingest"), None)
+    measures = {s.into: s.calls[0] for s in pipeline.stages if s.kind == "measure"}
+    steps = [
+        (call.name, call.given)
+        for stage in pipeline.stages
+        if stage.kind == "steps"
+        for call in stage.calls
+    ]
+    return ingest, steps, measures
+
+
+def with_settings(steps: Steps, given: Mapping[str, str]) -> Steps:
+    """Return `steps` with values set, as ``--set`` sets them: by ``module.step.parameter``."""
+    content: dict[str, Any] = {"stages": [{"steps": [{name: dict(p)} for name, p in steps]}]}
+    for key, text in given.items():
+        settings.apply(content, key, text)
+    return [next(iter(step.items())) for step in content["stages"][0]["steps"]]
+
+
+def _halo(scan: xr.Dataset, steps: Steps) -> int:
+    """Rows that are needed on either side, by the contracts of the kernels."""
+    ds = cut.template(scan)
+    applied = []
+    for name, given in steps:
+        entry = find(name)
+        plain = {k: v for k, v in given.items() if k not in entry.nodes}
+        if name == "xct.reconstruct":
+            break  # each slice by itself
+        applied.append(cut.applied(ds, entry, plain, {}))
+        ds = applied[-1].after
+    if not applied:
+        return 0
+    segments = cut.segments(applied)
+    if (
+        len(segments) > 1
+        or segments[0].dim is None
+        or "z" not in set.intersection(*(s.free() for s in applied))
+    ):
+        whole = [s.entry.name for s in applied if "z" not in s.free()]
+        raise ArgumentError(
+            "a preview of one row cannot do steps that need all rows of a projection",
+            got=", ".join(whole),
+            do="leave them out of the preview",
+        )
+    return cut.Segment(tuple(applied), "z", 1).halo
+
+
+def _with_nodes(
+    one: xr.Dataset,
+    slab: xr.Dataset,
+    steps: Steps,
+    measures: Mapping[str, Call],
+    sweep: Sweep | None,
+) -> list[tuple[str, dict[str, Any]]]:
+    """The steps with datasets in the place of nodes: each measured on the rows that were read."""
+    out = []
+    for name, given in steps:
+        entry, arguments = find(name), dict(given)
+        for node in entry.nodes:
+            path = arguments.pop(node, None)
+            if path is None:
+                continue
+            if path not in measures:
+                raise unknown("measure that makes a node of this preview", str(path), measures)
+            call = measures[path]
+            arguments[node] = find(call.name)(slab, call.given)
+        if name == "xct.reconstruct":
+            free = not {"center", "axis"} & arguments.keys()
+            if free and not (sweep and (sweep.step, sweep.parameter) == (name, "center")):
+                arguments["axis"] = find("xct.find_center")(one, {})
+        out.append((name, arguments))
+    return out

@@ -1,0 +1,70 @@
+"""A converted list runs, and gives the slice that is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import ellipses
+from tests.convert.lists import FLAT, LOADER, savu
+from tests.ingest.files import nxtomo
+from zeoarray import pipeline, store
+from zeoarray.convert import convert
+
+COLUMNS, ROWS, ANGLES, HALF = 96, 4, 180, 40.0
+CENTER = 50.0
+"""Index of u where the axis is, pixel centres at integers; the middle is 47.5."""
+PIXEL_CM = 2.6e-4
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """An NXtomo of ellipses that no symmetry leaves alone; the axis is off the middle."""
+    angle = np.arange(ANGLES) * np.pi / ANGLES
+    lines = ellipses.project(ellipses.LOPSIDED, angle, COLUMNS, HALF, CENTER) * 0.02
+    rows = np.repeat(20000 * np.exp(-lines)[:, None, :] + 100, ROWS, axis=1)
+    flat, dark = np.full((2, ROWS, COLUMNS), 20100.0), np.full((2, ROWS, COLUMNS), 100.0)
+    data = np.concatenate([dark, flat, rows]).round().astype("u2")
+    keys = [2, 2, 1, 1, *[0] * ANGLES]
+    degrees = np.r_[np.zeros(4), np.rad2deg(angle)].tolist()
+    return nxtomo(tmp_path / "scan.nxs", keys=keys, angles=degrees, data=data)
+
+
+def ran(tmp_path: Path, scan: Path, recon: tuple[str, dict[str, Any]]) -> np.ndarray:
+    """The first slice that the list gives, per pixel."""
+    path = savu(tmp_path / "list.nxs", [LOADER, FLAT, recon])
+    made = tmp_path / "pipeline.yaml"
+    made.write_text(convert(path, source=scan, store=tmp_path / "a.zarr"), encoding="utf-8")
+    read = pipeline.read(made)
+    pipeline.check(read)
+    pipeline.run(read)
+    volume = store.open_node(tmp_path / "a.zarr", "xct/scan/volume/bin1", chunked=False)
+    return volume["attenuation"].values[0] * PIXEL_CM
+
+
+@pytest.mark.parametrize(
+    "recon",
+    [
+        ("TomopyRecon", {"algorithm": "fbp", "centre_of_rotation": CENTER + 0.5}),
+        ("AstraReconCpu", {"algorithm": "CGLS", "centre_of_rotation": CENTER, "n_iterations": 12}),
+        (
+            "TomopyRecon",
+            {"algorithm": "gridrec", "centre_of_rotation": CENTER, "outer_pad": 1.51},
+        ),
+    ],
+    ids=["rays", "cgls", "gridrec"],
+)
+def test_a_list_gives_the_slice(
+    tmp_path: Path, scan: Path, recon: tuple[str, dict[str, Any]]
+) -> None:
+    found = ran(tmp_path, scan, recon)
+    truth = ellipses.sample(ellipses.LOPSIDED, (COLUMNS, COLUMNS), HALF) * 0.02
+    inside = np.hypot(*np.mgrid[-47.5:48, -47.5:48]) < 38
+    error = np.sqrt(np.mean((found - truth)[inside] ** 2))
+    # It is 0.024; about a centre that is half a pixel off, 0.059.
+    assert error < 0.04 * np.ptp(truth)
+    at = np.ix_(range(40, 56), range(40, 56))
+    assert found[at].mean() == pytest.approx(truth[at].mean(), rel=0.01)

@@ -107,6 +107,13 @@ def _on_a_detector(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Ar
     return numbers(draw, (sizes["z"], sizes["u"]), dtype), *pixels
 
 
+def _circle_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    pairs = (rng.integers(0, sizes["angle"], sizes["half"]) for _ in range(3))
+    sinogram = numbers(draw, (sizes["angle"], sizes["u"]), dtype)
+    return sinogram, *pairs, rng.uniform(0, 1, sizes["half"])
+
+
 LENSES = st.sampled_from([(1.0,), (0.9, 0.03), (1.05, 0.0, -1e-3)])
 
 
@@ -115,12 +122,21 @@ def _lenses(sizes: Mapping[str, int]) -> st.SearchStrategy[tuple[float, ...]]:
     return LENSES if sizes["u"] < 40 else st.just((0.99, 1e-5))
 
 
+def _half_circle(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    """A sinogram of any numbers, at even angles."""
+    values = numbers(draw, (sizes["angle"], sizes["u"]), dtype)
+    return values, np.linspace(0, np.pi, sizes["angle"])
+
+
 ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
+    "center_opposite.find_center_opposite": _half_circle,
+    "center_sharpness.find_center_sharpness": _half_circle,
     "flatfield.transmission": _transmission_arrays,
     "flatfield.usable": _usable_arrays,
     "expectation.mlem": _counted_arrays,
     "expectation.osem": _counted_arrays,
     "distortion.unwarp": _on_a_detector,
+    "overlap.unfold": _circle_arrays,
     "distortion.unwarp_flags": _on_a_detector,
 }
 
@@ -309,8 +325,37 @@ def _another(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
     return st.sampled_from([ds.assign(attenuation=v) for v in (values, turned)])
 
 
+@st.composite
+def circles(draw: Draw) -> xr.Dataset:
+    """Absorbance of a ball over a full circle, the axis off the middle of the detector."""
+    angles, z, u = draw(st.integers(4, 7)), draw(st.integers(16, 19)), draw(st.integers(7, 12))
+    angle = np.arange(angles) * 360.0 / angles
+    turn = np.deg2rad(angle)[:, None, None]
+    across = np.arange(u)[None, None, :] - draw(st.floats(1, 3)) - 2 * np.cos(turn)
+    along = np.arange(z)[None, :, None] - z / 2
+    values = 0.1 + np.exp(-(along**2) / 5 - across**2 / 8)
+    um_of = {"z": um("z", z), "u": um("u", u), "resolution": ((), 2.5, {"units": "um"})}
+    return xr.Dataset(
+        {"absorbance": (("angle", "z", "u"), values.astype("float32"), {"units": "1"})},
+        {"angle": ("angle", angle, {"units": "deg"}), **um_of},
+    )
+
+
+def _drifts(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    def drift(seed: int) -> xr.Dataset:
+        rng = np.random.default_rng(seed)
+        out = xr.Dataset(coords={"angle": ds["angle"]})
+        for name in ("drift_z", "drift_u"):
+            values = rng.choice([0.0, 1.0]) * rng.uniform(-6, 6, ds.sizes["angle"])
+            out[name] = ("angle", values, {"units": "um"})
+        return out
+
+    return st.integers(0, 2**32 - 1).map(drift)
+
+
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "quality.compare": volumes(),
+    "quality.summary": scans() | volumes(),
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -320,12 +365,17 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xct.remove_zingers": scans() | transmissions(),
     "xct.remove_rings": transmissions(),
     "xct.ring_check": transmissions(),
+    "xct.correct_drift": circles() | transmissions(),
+    "xct.find_drift": circles(),
+    "xct.find_overlap": circles(),
+    "xct.unfold": circles(),
     "xct.correct_distortion": scans() | transmissions(),
     "xct.retrieve_phase": transmissions(),
 }
 
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "quality.compare.theirs": _another,
+    "quality.summary.rows": lambda ds: st.integers(1, 10),
     "quality.compare.rows": lambda ds: st.integers(1, 10),
     "windows.bin_sum.factor": _factors,
     "windows.bin_mean.factor": _factors,
@@ -403,6 +453,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "shift.move.down": lambda sizes: st.floats(-2, 2),
     "shift.move.across": lambda sizes: st.floats(-4, 4),
     "shift.move.reach": lambda sizes: st.just(2.0),
+    "overlap.unfold.center": lambda sizes: st.floats(0, sizes["u"] - 1),
     "propagation.paganin.delta_beta": lambda sizes: st.floats(1, 300),
     "propagation.paganin.pixel_um": lambda sizes: st.floats(1, 10),
     "propagation.paganin.distance_m": lambda sizes: st.floats(0, 0.2),
@@ -440,6 +491,9 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
         }.items()
     },
     "xct.ring_check.rows": lambda ds: st.integers(1, 10),
+    "xct.correct_drift.drift": _drifts,
+    "xct.unfold.overlap_columns": lambda ds: st.floats(1, ds.sizes["u"]),
+    "xct.unfold.side": lambda ds: st.sampled_from(["left", "right"]),
     "xct.correct_distortion.polynomial": lambda ds: LENSES,
     "xct.correct_distortion.center_from_top": lambda ds: st.floats(0, ds.sizes["z"] - 1),
     "xct.correct_distortion.center_from_left": lambda ds: st.floats(0, ds.sizes["u"] - 1),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zeoarray.schema.quality import COMPARISON
+from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
+from zeoarray.schema.quality import COMPARISON, QUALITY
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
     FRAMES_XCT,
@@ -21,11 +22,14 @@ SCHEMAS = (
     ABSORBANCE_XCT,
     FRAMES_XCT,
     RINGS_XCT,
+    OVERLAP_XCT,
+    DRIFT_XCT,
     SCAN_XRDCT,
     SINOGRAM,
     VOLUME_XCT,
     POWDER,
     COMPARISON,
+    QUALITY,
 )
 VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
 """Every variable of the data model, each once."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from zeoarray.xct.flats import check_frames
 from zeoarray.xct.frames import minus_log, normalize
+from zeoarray.xct.full_circle import find_overlap, unfold
+from zeoarray.xct.motion import correct_drift, find_drift
 from zeoarray.xct.optics import correct_distortion, retrieve_phase
 from zeoarray.xct.reconstruct import reconstruct
 from zeoarray.xct.rings import compare_rings, remove_rings, ring_check
@@ -13,6 +15,9 @@ __all__ = [
     "check_frames",
     "compare_rings",
     "correct_distortion",
+    "correct_drift",
+    "find_drift",
+    "find_overlap",
     "minus_log",
     "normalize",
     "reconstruct",
@@ -20,4 +25,5 @@ __all__ = [
     "remove_zingers",
     "retrieve_phase",
     "ring_check",
+    "unfold",
 ]

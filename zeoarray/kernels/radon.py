@@ -131,8 +131,8 @@ def filtered_backprojection(
         None; ``np.inf`` keeps the corners.
     truncation
         What lies beyond the first and the last column: ``zero``, for projections that see all of
-        the sample; ``edge`` goes on with what is there, for those that do not. The slice has an
-        offset then that nothing determines.
+        the sample; ``edge`` falls off smoothly from what is there, for those that do not. The slice
+        has an offset then that nothing determines.
 
     Raises
     ------

@@ -110,9 +110,9 @@ def reconstruct(
         Attenuation that is written outside of it [1/cm].
     truncation
         Of ``fbp``, what lies beyond the columns. ``zero`` (taken where None): nothing, the
-        projections see all of the sample. ``edge``: what the last columns see; for scans of a
-        region of interest. Contrasts are then right to some percent, and the offset of each slice
-        is undetermined: `offset_known` says so.
+        projections see all of the sample. ``edge``: what falls off smoothly from what the last
+        columns see; for scans of a region of interest. Contrasts with what is near are then right
+        to some percent, and the offset of each slice is undetermined: `offset_known` says so.
     complete_from
         Of ``fbp``: a volume that holds all of the sample, ``attenuation(z, y, x)`` with positions
         in the frame of this scan. Its projections fill the columns that are cut off, which
@@ -275,9 +275,10 @@ def _finished(
         beyond = np.hypot(place[:, None], place) > radius * pixel_um
         attenuation = attenuation.where(~xr.DataArray(beyond, dims=("y", "x")), np.float32(fill))
     out["attenuation"] = attenuation
-    kept = {str(k): v for k, v in ds.coords.items() if not v.dims and k not in _USED}
-    coords = {"resolution": xr.DataArray(pixel_um), **kept, "z": ds["z"], "axis_u": axis_u}
-    coords |= {"y": ("y", place), "x": ("x", place)}
+    # Variables, since arrays would bring coordinates of their own along.
+    kept = {str(k): v.variable for k, v in ds.coords.items() if not v.dims and k not in _USED}
+    coords: dict[str, Any] = {"resolution": ((), pixel_um), **kept, "z": ds["z"].variable}
+    coords |= {"axis_u": axis_u.variable, "y": ("y", place), "x": ("x", place)}
     out["offset_known"] = xr.DataArray(offset_known)
     result = xr.Dataset(out, coords, attrs=ds.attrs)
     if not offset_known:

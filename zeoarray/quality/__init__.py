@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from zeoarray.quality.compare import compare
+from zeoarray.quality.summary import summary
 
-__all__ = ["compare"]
+__all__ = ["compare", "summary"]

@@ -12,6 +12,7 @@ from zeoarray import schema
 from zeoarray.errors import SchemaError, SourceError
 from zeoarray.kernels import metrics
 from zeoarray.quality import register
+from zeoarray.quality.summary import score
 from zeoarray.step import Count, Share, measure
 
 __all__ = ["compare"]
@@ -91,6 +92,7 @@ def compare(
         "quarters": placed.quarters,
         "shift_y": placed.shift[0] * pixel,
         "shift_x": placed.shift[1] * pixel,
+        "shift_sigma": placed.sigma * pixel,
         "match": placed.match,
         "second": placed.second,
         "rms": [float(np.sqrt(np.mean(d[v] ** 2))) for d, v in _each(difference, pair.valid)],
@@ -98,6 +100,8 @@ def compare(
             _correlation(a[v], b[v])
             for a, b, v in zip(pair.ours, pair.theirs, pair.valid, strict=True)
         ],
+        "rings_ours": score(pair.ours, ds, pair.valid),
+        "rings_theirs": score(pair.theirs, ds, pair.valid),
         "difference": shown[middle],
         "ring_correlation": curve.astype(np.float32),
         "half_bit": limit.astype(np.float32),

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import fft, ndimage
 
+from zeoarray.kernels import align
 from zeoarray.kernels.metrics import within
 
 Array = np.ndarray[Any, Any]
 
 COARSE = 256
 """Side [pixels] to which slices are averaged where only their orientation is looked for."""
-ROUNDS = 3
-"""How often the shift is refined with theirs already moved by it."""
+FINE_ROWS = 3
+"""Slices by which the shift is refined."""
+LEAST = 16
+"""Pixels a side below which a shift is found to whole pixels only."""
+FARTHEST = 1 / 3
+"""Share of a side that one may lie beyond the other."""
+_EXACT = 1e-4
+"""Standard deviation [pixels] below which none is believed."""
 _MARGIN = 16
 """Pixels round a slice that are shifted with it, so that its edge is no end of the Fourier sum."""
 _SMOOTH = 6.0
@@ -34,6 +40,8 @@ class Placement:
     shift: tuple[float, float]
     """(y, x) [pixels] by which a feature of ours lies beyond the same feature of theirs, both
     counted from the middle of their slice."""
+    sigma: float
+    """Standard deviation of the shift [pixels]; infinite where it could not be refined."""
     match: float
     """Correlation of both at that place, -1 to 1, without slow changes."""
     second: float
@@ -55,8 +63,7 @@ def find(ours: Array, theirs: Array) -> Placement:
     """Find how `theirs` lies in `ours`: which of eight orientations, and the shift.
 
     The orientation is that of the best correlation of the slices averaged to `COARSE` pixels; the
-    shift is the maximum of the cross-correlation at full size, over all slices together, refined
-    by evaluating its Fourier sum between pixels.
+    shift is then refined at full size by the phases of the spectra (`align.phase_correlation`).
 
     Parameters
     ----------
@@ -67,11 +74,6 @@ def find(ours: Array, theirs: Array) -> Placement:
     -------
     Placement
         With a shift right to some hundredths of a pixel where the slices have structure.
-
-    References
-    ----------
-    Guizar-Sicairos, M., Thurman, S. T. & Fienup, J. R. (2008). Opt. Lett. 33, 156-158,
-    doi:10.1364/OL.33.000156.
     """
     side = max(*ours.shape[-2:], *theirs.shape[-2:])
     factor = -(-side // COARSE)
@@ -91,13 +93,12 @@ def find(ours: Array, theirs: Array) -> Placement:
     exchanged, quarters = ranked[0]
     turned = oriented(theirs, exchanged, quarters)
     y, x = scores[ranked[0]][1]
-    shift = _fine(ours, turned, (factor * y, factor * x), reach=factor + 1)
-    for _ in range(ROUNDS):
-        # The taper pulls towards no shift: what is left is looked for where there is none.
-        there = moved(turned, (ours.shape[1], ours.shape[2]), shift)
-        y, x = _fine(ours, there, (0.0, 0.0), reach=1)
-        shift = shift[0] + y, shift[1] + x
-    return Placement(exchanged, quarters, shift, scores[ranked[0]][0], scores[ranked[1]][0])
+    # Of corners on the coarse canvas; sizes differ, and so do the middles.
+    middle = [(a - b) / 2 for a, b in zip(ours.shape[-2:], turned.shape[-2:], strict=True)]
+    first = factor * y - middle[0], factor * x - middle[1]
+    shift, sigma = _fine(ours, turned, first, reach=2.0 * factor + 2)
+    best, second = (scores[key][0] for key in ranked[:2])
+    return Placement(exchanged, quarters, shift, sigma, best, second)
 
 
 def _coarse(images: Array, factor: int) -> Array:
@@ -121,6 +122,8 @@ def _best(
     """Greatest correlation of stacks of slices, and the shift between their middles there."""
     spectra = fft.rfft2(images, (canvas, canvas))
     cross = fft.irfft2((reference * spectra.conj()).sum(axis=0), (canvas, canvas))
+    far = np.abs(np.rint(fft.fftfreq(canvas) * canvas)) > FARTHEST * max(images.shape[-2:])
+    cross[far] = cross[:, far] = -np.inf
     at = np.unravel_index(int(cross.argmax()), cross.shape)
     norm = float(np.sqrt(power * np.square(images, dtype=np.float64).sum()))
     if norm <= 0:
@@ -130,46 +133,25 @@ def _best(
 
 
 def _fine(
-    ours: Array, theirs: Array, first: tuple[float, float], *, reach: int
-) -> tuple[float, float]:
-    """The shift between the middles of slices, near `first`, in parts of a pixel."""
-    side = max(*ours.shape[-2:], *theirs.shape[-2:])
-    canvas = fft.next_fast_len(side + int(max(map(abs, first))) + 2 * reach, real=True)
-    cross = np.zeros((canvas, canvas // 2 + 1), np.complex128)
-    for one, other in _pairs(ours, theirs):
-        cross += fft.rfft2(one, (canvas, canvas)) * fft.rfft2(other, (canvas, canvas)).conj()
-    # The half spectrum stands for the whole: all but its first column twice.
-    cross[:, 1:] *= 2
-    at, span = first, 2 * reach + 2
-    for step in (0.5, 0.05, 0.005):
-        y, x = (n + step * np.arange(-span, span + 1) for n in at)
-        values = _between(cross, y, x, canvas)
-        i, j = np.unravel_index(int(values.argmax()), values.shape)
-        at, span = (float(y[i]), float(x[j])), 12
-    sizes = zip(ours.shape[-2:], theirs.shape[-2:], strict=True)
-    middle = [(a - b) / 2 for a, b in sizes]
-    return at[0] - middle[0], at[1] - middle[1]
-
-
-def _between(cross: Array, y: Array, x: Array, canvas: int) -> Array:
-    """The correlation at any shifts: its Fourier sum, by two products of matrices."""
-    down = np.exp(2j * np.pi * np.outer(y, fft.fftfreq(canvas)))
-    along = np.exp(2j * np.pi * np.outer(fft.rfftfreq(canvas), x))
-    values: Array = (down @ cross @ along).real
-    return values
-
-
-def _pairs(ours: Array, theirs: Array) -> Iterator[tuple[Array, Array]]:
-    for one, other in zip(ours, theirs, strict=True):
-        yield _tapered(one), _tapered(other)
-
-
-def _tapered(image: Array) -> Array:
-    window = within((image.shape[0], image.shape[1]), 0.95)
-    if window.sum() <= 1:
-        window = np.ones_like(window)
-    tapered: Array = (image - float((image * window).sum() / window.sum())) * window
-    return tapered
+    ours: Array, theirs: Array, first: tuple[float, float], *, reach: float
+) -> tuple[tuple[float, float], float]:
+    """The shift between the middles of slices near `first`, and its standard deviation."""
+    shape = (ours.shape[1], ours.shape[2])
+    chosen = np.unique(np.linspace(0, len(ours) - 1, min(FINE_ROWS, len(ours))).round().astype(int))
+    there = moved(theirs[chosen], shape, first)
+    if min(shape) < LEAST:
+        return first, float("inf")
+    found = [
+        align.phase_correlation(one, other, most=reach)
+        for one, other in zip(ours[chosen], there, strict=True)
+    ]
+    weight = np.array([np.maximum(f.sigma, _EXACT) ** -2 for f in found])
+    if not weight.sum(axis=0).all():
+        return first, float("inf")
+    # How far theirs still lies beyond ours.
+    left = (weight * [f.shift for f in found]).sum(axis=0) / weight.sum(axis=0)
+    sigma = float((weight.sum(axis=0) ** -0.5).max())
+    return (first[0] - float(left[0]), first[1] - float(left[1])), sigma
 
 
 def moved(theirs: Array, shape: tuple[int, int], shift: tuple[float, float]) -> Array:

@@ -106,9 +106,22 @@ def test_full_circles_and_phase(tmp_path: Path) -> None:
         FBP,
     )
     names = [name.removeprefix("xct.") for name, _ in found]
-    assert names[:3] == ["find_overlap", "normalize", "unfold"]
+    assert names[:3] == ["normalize", "find_overlap", "unfold"]
     assert names[-3:] == ["retrieve_phase", "minus_log", "reconstruct"]
+    # Unfolding knows the axis.
+    assert found[-1][1] == {"filter": "ramp", "circle": 0.95}
     assert dict(found)["xct.remove_rings"] == {"method": "sorting", "sm_size": 11}
+
+
+def test_an_overlap_that_is_typed(tmp_path: Path) -> None:
+    module = "httomolibgpu.misc.morph"
+    fold = ("sino_360_to_180", module, {"overlap": 30, "side": "right"})
+    found = converted(tmp_path, FLAT, fold, LOG, ("FBP2d_astra", RECON, {"center": 200.0}))
+    assert dict(found)["xct.unfold"] == {"overlap_columns": 30.0, "side": "right"}
+    assert "center" not in found[-1][1]
+    assert "not converted: the centre 200" in comments(convert(tmp_path / "a.yaml"))
+    path = httomo(tmp_path / "a.yaml", FLAT, ("sino_360_to_180", module, {"overlap": 30}))
+    assert "left or right, with an overlap that is typed" in refused(path)
 
 
 def test_previews_and_other_files(tmp_path: Path) -> None:

@@ -317,8 +317,17 @@ def test_the_logarithm_inside_paganins_filter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plugin", ["Sino360To180", "Convert360180Sinogram"])
 def test_full_circles_are_unfolded(tmp_path: Path, plugin: str) -> None:
     found = converted(tmp_path, FLAT, (plugin, {"center": 0.0}), RECON, scan="a")
-    assert [name for name, _ in found][:3] == ["xct.find_overlap", "xct.normalize", "xct.unfold"]
+    assert [name for name, _ in found][:3] == ["xct.normalize", "xct.find_overlap", "xct.unfold"]
     assert found[2][1] == {"overlap": "xct/a/overlap"}
+    # Unfolding knows the axis: what was typed belongs to rows that were joined elsewhere.
+    assert found[-1][1] == {"filter": "ramp", "circle": 0.95}
+    stages = content(tmp_path / "a.nxs", scan="a")["stages"]
+    assert [stage.get("into") for stage in stages[1:]] == [
+        "xct/a/corrected",
+        "xct/a/overlap",
+        "xct/a/volume/bin1",
+    ]
+    assert stages[2]["from"] == stages[3]["from"] == "xct/a/corrected"
     both = converted(tmp_path, FLAT, ("Centering360", {}), (plugin, {}), RECON)
     assert [name for name, _ in both].count("xct.find_overlap") == 1
 

@@ -28,6 +28,8 @@ class Verb:
     """What is said above it, as comments."""
     into: str | None = None
     """Last part of the node that a measure makes; None for a step."""
+    raw: bool = True
+    """Of a measure: whether it reads raw frames; if not, it wants them normalised."""
     moves: bool = False
     """Whether it moves columns, so that an axis found before it is not the axis after it."""
 
@@ -91,8 +93,9 @@ def check_scan(name: str) -> str:
 def stages(draft: Draft) -> list[tuple[list[str], dict[str, Any]]]:
     """Return the stages after ingest, each with its notes.
 
-    A measure reads the scan itself, before the steps that stand before it in the list, unless one
-    of these moves columns: then they are made into a node, and the measure reads that.
+    A measure that can reads the scan itself, without the steps that stand before it in the list. If
+    it wants normalised frames, or one of the steps moves columns, these are made into a node, and
+    the measure reads that.
     """
     out: list[tuple[list[str], dict[str, Any]]] = []
     source, waiting, count = draft.node("scan"), list[Verb](), 0
@@ -100,7 +103,7 @@ def stages(draft: Draft) -> list[tuple[list[str], dict[str, Any]]]:
         if verb.into is None:
             waiting.append(verb)
             continue
-        if any(step.moves for step in waiting):
+        if waiting and not (verb.raw and not any(step.moves for step in waiting)):
             count += 1
             into = draft.node("corrected" if count == 1 else f"corrected{count}")
             out.append(_steps(source, into, waiting))

@@ -180,16 +180,19 @@ def _find_center_pc(draft: Draft, given: Given, told: str) -> None:
 def _find_overlap(draft: Draft, given: Given, told: str) -> None:
     given.drop(("ind", "denoise", "norm", "use_overlap"))
     notes = [told, *verbs.told(given, {"win_width": 10}, {})]
-    draft.add(Verb("xct.find_overlap", {}, notes, into="overlap"))
+    verbs.find_overlap(draft, notes)
 
 
 def _unfold(draft: Draft, given: Given, told: str) -> None:
-    overlap = given.take("overlap")
-    given.drop(("rotation", "side"))
-    notes = [told]
+    overlap, side = given.take("overlap"), given.take("side")
+    side = given.take("rotation") if side is None else side
+    parameters: dict[str, Any] = {}
     if overlap and not _is_reference(overlap):
-        notes.append(f"not converted: overlap={printable(str(overlap), 40)}; it is measured")
-    verbs.unfold(draft, {}, notes + verbs.told(given, {}, {}))
+        if side not in ("left", "right"):
+            raise given.wrong("side", side, "left or right, with an overlap that is typed")
+        typed = Given(given.where, {"overlap": overlap}).number("overlap")
+        parameters = {"overlap_columns": typed, "side": side}
+    verbs.unfold(draft, parameters, [told, *verbs.told(given, {}, {})])
 
 
 def _paganin(draft: Draft, given: Given, told: str) -> None:

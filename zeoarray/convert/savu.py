@@ -208,7 +208,7 @@ def _rows(given: Given) -> int | None:
 def _overlap(draft: Draft, given: Given, told: str) -> None:
     given.drop(("preview", "datasets_to_populate", "broadcast_method"))
     notes = [told, *verbs.told(given, {"side": None, "win_width": 100}, {})]
-    draft.add(Verb("xct.find_overlap", {}, notes, into="overlap"))
+    verbs.find_overlap(draft, notes)
 
 
 def _unfold(draft: Draft, given: Given, told: str) -> None:
@@ -285,7 +285,7 @@ INSTEAD: dict[str, str] = {
     **dict.fromkeys(
         ("ProjectionShift", "ProjectionVerticalAlignment", "SinogramAlignment",
          "Projection2dAlignment"),
-        "the drift correction of zeoarray, after xct.normalize",
+        "measure xct.find_drift and xct.correct_drift, after xct.normalize",
     ),
     **dict.fromkeys(
         ("CropProjections", "AutoCropProjections", "AutoCropEstimate", "DataCrop"),

@@ -86,12 +86,19 @@ def find_center(draft: Draft, parameters: dict[str, Any], notes: list[str]) -> N
     draft.add(Verb("xct.find_center", parameters, notes, into="axis"))
 
 
+def find_overlap(draft: Draft, notes: list[str]) -> None:
+    """Append the measure ``xct.find_overlap``, which makes the node ``overlap``."""
+    draft.add(Verb("xct.find_overlap", {}, notes, into="overlap", raw=False))
+
+
 def unfold(draft: Draft, parameters: dict[str, Any], notes: list[str]) -> None:
-    """Append ``xct.unfold``, after the measure ``xct.find_overlap`` where there is none yet."""
-    if not draft.measured("overlap"):
-        draft.add(Verb("xct.find_overlap", parameters, notes, into="overlap"))
-        notes = []
-    draft.add(Verb("xct.unfold", {"overlap": draft.node("overlap")}, notes, moves=True))
+    """Append ``xct.unfold``; without parameters, by what ``xct.find_overlap`` measures."""
+    if not parameters:
+        if not draft.measured("overlap"):
+            find_overlap(draft, notes)
+            notes = []
+        parameters = {"overlap": draft.node("overlap")}
+    draft.add(Verb("xct.unfold", parameters, notes, moves=True))
 
 
 def reconstruct(
@@ -125,6 +132,12 @@ def reconstruct(
     parameters: dict[str, Any] = {}
     if draft.measured("axis"):
         parameters["axis"] = draft.node("axis")
+    elif draft.applied("xct.unfold"):
+        notes = [*notes, "about the axis that unfolding knows"]
+        if center is not None:
+            notes.append(
+                f"not converted: the centre {center:g}, of rows that were joined elsewhere"
+            )
     elif center is not None:
         parameters["center"] = center
     else:

@@ -93,8 +93,10 @@ def opposites(angle_deg: Array) -> tuple[Array, Array, Array, Array]:
     ([0, 1], [2, 3], [1.0, 1.0])
     """
     angle = np.asarray(angle_deg, float)
-    turned = np.abs(angle - angle[0])
-    own = np.flatnonzero(turned < 180 - 1e-6)
+    if angle.size < 2:
+        none = np.empty(0, int)
+        return none, none, none, np.empty(0)
+    own = np.flatnonzero(np.abs(angle - angle[0]) < 180 - 1e-6)
     place = np.mod(angle, 360.0)
     order = np.argsort(place, kind="stable")
     ring = np.concatenate([[place[order[-1]] - 360], place[order], [place[order[0]] + 360]])
@@ -105,7 +107,7 @@ def opposites(angle_deg: Array) -> tuple[Array, Array, Array, Array]:
     gap = ring[after] - ring[after - 1]
     weight = np.clip((wanted - ring[after - 1]) / np.where(gap > 0, gap, 1), 0, 1)
     weight = np.where(np.abs(ring[after] - wanted) < 1e-6, 1.0, weight)
-    step = float(np.median(np.abs(np.diff(angle)))) if angle.size > 1 else 0.0
+    step = float(np.median(np.abs(np.diff(angle))))
     # One that was measured counts, whatever lies before it.
     near = (weight == 1) | (gap <= REACH * step)
     return own[near], index[after - 1][near], index[after][near], weight[near]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -68,3 +69,20 @@ def test_a_list_gives_the_slice(
     assert error < 0.04 * np.ptp(truth)
     at = np.ix_(range(40, 56), range(40, 56))
     assert found[at].mean() == pytest.approx(truth[at].mean(), rel=0.01)
+
+
+def test_the_papers_list_fits_a_scan_of_its_size(tmp_path: Path, real: Path) -> None:
+    projections, detector = 4000, "entry1/tomo_entry/instrument/detector"
+    keys = np.r_[np.full(5, 2), np.full(5, 1), np.zeros(projections)]
+    path = nxtomo(tmp_path / "big.nxs", keys=keys, angles=np.linspace(0, 180, keys.size).tolist())
+    with h5py.File(path, "r+") as file:
+        del file[f"{detector}/data"]
+        # Of its full size, without a byte of frames.
+        file[detector].create_dataset("data", (keys.size, 2160, 2560), "u2", chunks=(1, 2160, 2560))
+    made = tmp_path / "pipeline.yaml"
+    list_ = real / "process_lists" / "savu_process_list_xct.nxs"
+    made.write_text(convert(list_, source=path, store=tmp_path / "a.zarr"), encoding="utf-8")
+    template = pipeline.check(pipeline.read(made))[-1].template
+    assert template is not None
+    # The list leaves out 25 pixels at each edge.
+    assert dict(template["attenuation"].sizes) == {"z": 2110, "y": 2510, "x": 2510}

@@ -74,6 +74,23 @@ def test_every_variable_has_units_and_a_description(scan: Path) -> None:
     assert float(ds.resolution) == 2.6
 
 
+def test_the_monitor_is_sorted_with_the_frames(scan: Path) -> None:
+    read = 50.0 + np.arange(11)
+    with h5py.File(scan, "a") as file:
+        put(file, f"{ENTRY}/control/data", read)
+    ds = opened(scan, ignore=(5,))
+    np.testing.assert_array_equal(ds.monitor, np.delete(read, 5)[np.delete(KEY, 5) == 0])
+    np.testing.assert_array_equal(ds.flat_monitor, np.delete(read, 5)[np.delete(KEY, 5) == 1])
+    assert ds.monitor.dims == ("angle",)
+    assert ds.flat_monitor.attrs["units"] == "1"
+    with h5py.File(scan, "a") as file:
+        del file[f"{ENTRY}/control/data"]
+        put(file, f"{ENTRY}/control/data", 1.0)
+    ds = opened(scan)
+    assert "monitor" not in ds.variables
+    assert noted(ds, f"monitor: /{ENTRY}/control/data has 1 values for 11 frames; ignored")
+
+
 def test_positions_have_their_origin_in_the_middle_of_the_detector(scan: Path) -> None:
     ds = opened(scan)
     np.testing.assert_allclose(ds.u, 2.6 * (np.arange(COLUMNS) - 3))

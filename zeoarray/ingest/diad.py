@@ -48,6 +48,7 @@ XCT_PLACES = Places(
     pixel_y=(f"{_CAMERA}/y_pixel_size",),
     energy=ENERGY,
     distance=(f"{_CAMERA}/distance",),
+    ring_current=_recorded("entry/imaging", ("RingCurrent", "ring_current"), ("",)),
 )
 
 

@@ -85,6 +85,7 @@ def of_entry(file: h5py.File, path: str) -> Places:
             *(f"{b}/incident_wavelength" for b in beams),
         ),
         distance=tuple(f"{d}/distance" for d in detectors),
+        monitor=(f"{path}/control/data",),
     )
 
 

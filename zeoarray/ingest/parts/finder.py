@@ -39,6 +39,8 @@ class Places:
     energy: tuple[str, ...] = ()
     wavelength: tuple[str, ...] = ()
     distance: tuple[str, ...] = ()
+    monitor: tuple[str, ...] = ()
+    ring_current: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

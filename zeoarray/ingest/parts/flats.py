@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -25,12 +25,14 @@ KEYS = {"flat": 1, "dark": 2}
 
 @dataclass(frozen=True)
 class Stack:
-    """Frames of one kind: an array of frames, which of them, and when each began."""
+    """Frames of one kind: an array of frames, which of them, when each began, in what beam."""
 
     array: Frames
     chosen: Array
     """Numbers of the frames along the first axis of `array`."""
     time: xr.Variable | None = None
+    readings: Mapping[str, Array] = field(default_factory=dict)
+    """What `monitor` and `ring_current` read during each, where the file says."""
 
 
 def replaced(account: Account, stacks: Mapping[str, Stack]) -> dict[str, Stack]:

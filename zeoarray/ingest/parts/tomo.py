@@ -76,10 +76,44 @@ def read(finder: Finder, places: Places, *, reader: str) -> xr.Dataset:
     numbers = {name: kept[keys[kept] == kind] for name, kind in KINDS.items()}
     angle = angles(finder, places, keys, numbers["counts"])
     times = clock.times(finder, places.time, places.exposure, frames)
-    stacks = {name: Stack(array, n, times[n]) for name, n in numbers.items() if n.size}
+    beam = readings(finder, places, frames)
+    stacks = {
+        name: Stack(array, n, times[n], {k: values[n] for k, values in beam.items()})
+        for name, n in numbers.items()
+        if n.size
+    }
     pixel_um = pixel_sizes(finder, places)
     facts = scalars(finder, places)
     return assemble(finder, stacks, angle, pixel_um=pixel_um, scalars=facts, reader=reader)
+
+
+def readings(finder: Finder, places: Places, frames: int) -> dict[str, Array]:
+    """What monitor and ring current read during every frame, where the file says so.
+
+    Parameters
+    ----------
+    finder
+        The open file.
+    places
+        Where they may be.
+    frames
+        How many frames there are. Another number of readings is noted and left out.
+    """
+    found: dict[str, Array] = {}
+    for name, names, unit in (
+        ("monitor", places.monitor, "1"),
+        ("ring_current", places.ring_current, "mA"),
+    ):
+        series = finder.series(names, unit, what=name, bare=unit)
+        if series is None:
+            continue
+        if series[1].size == frames:
+            found[name] = series[1].ravel()
+        else:
+            finder.note(
+                f"{name}: {series[0]} has {series[1].size} values for {frames} frames; ignored"
+            )
+    return found
 
 
 def _image_key(finder: Finder, places: Places) -> Array | None:
@@ -145,6 +179,10 @@ def assemble(
         variables[name] = variable(DIMS[name], stack.array)[as_slice(stack.chosen)]
         if stack.time is not None:
             coords[TIMES[name]] = _along(stack.time, DIMS[name][0])
+        for reading, values in stack.readings.items():
+            if name != "dark":
+                label = reading if name == "counts" else f"{name}_{reading}"
+                coords[label] = xr.Variable((DIMS[name][0],), values)
     if {"time", "flat_time"} <= coords.keys():
         # Told here, where every projection is at hand: a block of some could not tell.
         sets = sets_of(coords["flat_time"].values, coords["time"].values)

@@ -124,6 +124,10 @@ def bin(
         if left := ds.sizes[dim] % factor:
             notes.append(f"volume.bin: the last {left} of {ds.sizes[dim]} along {dim} fill no bin")
         out = _binned(out, dim, factor)
+        name = {"z": "detector_rows", "u": "detector_columns"}.get(dim)
+        if name in out.coords:
+            attrs = out[name].attrs
+            out = out.assign_coords({str(name): (out[name] // factor).assign_attrs(attrs)})
     if "resolution" in out.coords and chosen == present:
         attrs = out["resolution"].attrs
         out = out.assign_coords(resolution=(out["resolution"] * factor).assign_attrs(attrs))

@@ -33,6 +33,8 @@ def scan(seed: int = 0) -> xr.Dataset:
             "angle": np.arange(angles) * 180.0 / angles,
             "z": (np.arange(rows) - (rows - 1) / 2) * 2.6,
             "u": (np.arange(columns) - (columns - 1) / 2) * 2.6,
+            "detector_rows": rows,
+            "detector_columns": columns,
             "resolution": 2.6,
             "energy": 19.0,
             "distance": 0.1,

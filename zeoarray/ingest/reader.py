@@ -194,3 +194,15 @@ def position(dim: str, size: int, pixel_um: float | None) -> xr.Variable:
 def scalar(value: float | str, unit: str | None = None) -> xr.Variable:
     """A scalar variable with its unit."""
     return xr.Variable((), value, {"units": unit} if unit else {})
+
+
+def detector_size(shape: tuple[int, ...]) -> dict[str, xr.Variable]:
+    """Return the coords that tell a crop or a block where the middle of the detector is.
+
+    Parameters
+    ----------
+    shape
+        Ends in the rows and columns of the whole detector.
+    """
+    names = ("detector_rows", "detector_columns")
+    return {name: scalar(n, "1") for name, n in zip(names, shape[-2:], strict=True)}

@@ -54,13 +54,21 @@ class Applied:
         """Dims along which a block gives what the whole gives there."""
         return {dim for dim in map(str, self.before.dims) if self._cuttable(dim)}
 
+    def dropped(self, dim: str) -> int | None:
+        """Rows that the step leaves out before the first it keeps; None where it keeps no run."""
+        before, after = self.before, self.after
+        if self.grain(dim) > 1:
+            return 0 if after.sizes[dim] == before.sizes[dim] // self.grain(dim) else None
+        if dim not in before.coords or dim not in after.coords:
+            return 0 if after.sizes[dim] == before.sizes[dim] else None
+        here, there = after[dim].values, before[dim].values
+        first = int(np.argmax(there == here[0])) if here.size else 0
+        return first if np.array_equal(there[first : first + here.size], here) else None
+
     def _cuttable(self, dim: str) -> bool:
         if dim in self.record.whole or dim not in self.after.dims:
             return False
-        if self.after.sizes[dim] != -(-self.before.sizes[dim] // self.grain(dim)):
-            return False
-        same = self.grain(dim) > 1 or dim not in self.before.coords
-        return same or self.before[dim].equals(self.after[dim])
+        return self.dropped(dim) is not None
 
 
 def template(ds: xr.Dataset) -> xr.Dataset:
@@ -150,9 +158,18 @@ class Segment:
         return -(-need // PAIR) * PAIR
 
     @property
+    def dropped(self) -> int:
+        """Rows of input before the first that any output is made of."""
+        total, grain = 0, 1
+        for step in self.steps if self.dim is not None else ():
+            total += (step.dropped(str(self.dim)) or 0) * grain
+            grain *= step.grain(str(self.dim))
+        return total
+
+    @property
     def part(self) -> int:
         """Rows of output that go through the steps at a time: all where a halo is to be read."""
-        if self.dim is None or self.halo:
+        if self.dim is None or self.halo or self.dropped:
             return self.rows
         row = max(nbytes(t, self.dim, 1) for s in self.steps for t in (s.before, s.after))
         most = max(PART_BYTES // max(row, 1), 1)
@@ -163,10 +180,11 @@ class Segment:
         start, stop = index * self.rows, min((index + 1) * self.rows, self.size)
         if self.dim is None:
             return slice(None), slice(None)
-        whole, grain = self.before.sizes[self.dim], self.grain
-        inner = slice(start * grain, min(stop * grain, whole))
+        whole, grain, dropped = self.before.sizes[self.dim], self.grain, self.dropped
+        inner = slice(dropped + start * grain, min(dropped + stop * grain, whole))
         (outer,), _ = chunks.pad((inner,), (self.halo,), (whole,))
-        first = (inner.start - outer.start) // grain
+        # What a step drops at the edge of the whole, it drops of the first blocks as well.
+        first = (inner.start - max(outer.start, dropped)) // grain
         return outer, slice(first, first + stop - start)
 
     def arrays(self) -> dict[str, encode.Sharded]:

@@ -261,7 +261,7 @@ def work_of(pipeline: Pipeline, segment: cut.Segment, source: str, folder: str) 
             for s in segment.steps
         ),
         segment.dim,
-        segment.part,
+        segment.part if segment.part < segment.rows else None,
         segment.grain,
         arrays,
         folder,

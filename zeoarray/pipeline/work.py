@@ -30,8 +30,8 @@ class Work:
     steps: tuple[tuple[str, Mapping[str, Any], Mapping[str, str]], ...]
     """Name, parameters and nodes of each step."""
     dim: str | None
-    part: int
-    """Rows of output that go through the steps at a time."""
+    part: int | None
+    """Rows of output that go through the steps at a time; None for the block at once."""
     grain: int
     """Rows of input that become one of output."""
     arrays: tuple[encode.Sharded, ...]
@@ -82,12 +82,13 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
 
 def _computed(work: Work, ds: xr.Dataset, inner: slice) -> dict[str, np.ndarray[Any, Any]]:
     """The block's results: the steps run on a part of it at a time."""
-    dim, rows = work.dim, work.part * work.grain
-    if dim is None or rows >= ds.sizes[dim]:
+    dim = work.dim
+    if dim is None or work.part is None:
         result = _chain(work, ds)
         kept = result if dim is None else result.isel({dim: inner})
         return {array.name: kept[array.name].values for array in work.arrays}
     out: dict[str, np.ndarray[Any, Any]] = {}
+    rows = work.part * work.grain
     for start in range(0, ds.sizes[dim], rows):
         result = _chain(work, ds.isel({dim: slice(start, start + rows)}))
         for array in work.arrays:

@@ -52,5 +52,8 @@ GEOMETRY = (DISTANCE, PONI1, PONI2, ROT1, ROT2, ROT3, PIXEL1, PIXEL2, WAVELENGTH
 
 EXPOSURE = Var("exposure", ("frame",), "float", "s", "exposure time")
 
+DETECTOR_ROWS = Var("detector_rows", (), "number", "1", "rows of the whole detector")
+DETECTOR_COLUMNS = Var("detector_columns", (), "number", "1", "columns of the whole detector")
+DETECTOR_SIZE = (DETECTOR_ROWS, DETECTOR_COLUMNS)
 SENSES = (ROTATION_SENSE, U_SENSE, Z_SENSE)
 BEAM = (RESOLUTION, ENERGY, WAVELENGTH, BEAM_SIZE, *SENSES)

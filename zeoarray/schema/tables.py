@@ -6,6 +6,7 @@ from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
 from zeoarray.schema.quality import COMPARISON, QUALITY
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
+    AXIS_XCT,
     FRAMES_XCT,
     NORMALIZED_XCT,
     REFERENCED_XCT,
@@ -22,6 +23,7 @@ SCHEMAS = (
     ABSORBANCE_XCT,
     FRAMES_XCT,
     RINGS_XCT,
+    AXIS_XCT,
     OVERLAP_XCT,
     DRIFT_XCT,
     SCAN_XRDCT,

@@ -6,6 +6,7 @@ from zeoarray.schema.common import (
     ANGLE,
     BEAM,
     CENTER,
+    DETECTOR_SIZE,
     DISTANCE,
     ENERGY,
     EXPOSURE,
@@ -17,6 +18,7 @@ from zeoarray.schema.common import (
     Z,
 )
 from zeoarray.schema.model import Schema, Var
+from zeoarray.schema.motion import OVERLAP_AMBIGUOUS, OVERLAP_AT_EDGE
 
 COUNTS = Var("counts", ("angle", "z", "u"), "number", "counts", "raw projections")
 FLAT = Var("flat", ("flat_frame", "z", "u"), "number", "counts", "frames without sample")
@@ -50,6 +52,24 @@ NOISE = Var("noise", ("z",), "float", "1/cm", "sigma that noise makes in a slice
 RESIDUAL = Var("residual", ("z", "iteration"), "float", "1", "what is left after each iteration")
 OFFSET_KNOWN = Var("offset_known", (), "flag", None, "0 where truncation left it undetermined")
 
+AXIS_SIGMA = Var("axis_sigma", ("z",), "float", "um", "standard deviation of the axis")
+AXIS_TILT = Var("axis_tilt", (), "float", "deg", "angle from the detector's columns to the axis")
+AXIS_TILT_SIGMA = Var("axis_tilt_sigma", (), "float", "deg", "standard deviation of the tilt")
+AXIS_CHECK = Var("axis_check", (), "float", "um", "difference of a second method, NaN where none")
+ROW_Z = Var("row_z", ("row",), "float", "um", "height of each row that was looked at")
+ROW_AXIS_U = Var("row_axis_u", ("row",), "float", "um", "axis found in each of these rows")
+ROW_SIGMA = Var("row_sigma", ("row",), "float", "um", "standard deviation of the axis in each")
+ROW_USED = Var("row_used", ("row",), "flag", None, "1 where the row counted for the line")
+ROW_AT_EDGE = Var(
+    "row_at_edge", ("row",), "flag", None, "1 where the best is at an end of those tried"
+)
+ROW_AMBIGUOUS = Var("row_ambiguous", ("row",), "flag", None, "1 where it is unsure, or has a rival")
+CANDIDATE_U = Var("candidate_u", ("row", "candidate"), "float", "um", "positions of the axis tried")
+AXIS_METRIC = Var("axis_metric", ("row", "candidate"), "float", "1", "what is least at the axis")
+
+CARRIED = (*BEAM, *DETECTOR_SIZE, DISTANCE)
+"""Scalars that go with a scan through its steps."""
+
 SCAN_XCT = Schema(
     "XCT scan",
     (COUNTS, ANGLE, Z, U, RESOLUTION),
@@ -64,19 +84,35 @@ SCAN_XCT = Schema(
         ZINGERS,
         EXPOSURE,
         CENTER,
-        *BEAM,
-        DISTANCE,
-    ),  # fmt: skip
+        *CARRIED,
+    ),
 )
 REFERENCED_XCT = Schema(
     "XCT scan with flats and darks",
     (COUNTS, FLAT, DARK, ANGLE, Z, U),
-    (TIME, FLAT_TIME, DARK_TIME, FLAT_SET, *BEAM_READINGS, ZINGERS, EXPOSURE, *BEAM, DISTANCE),
+    (
+        TIME,
+        FLAT_TIME,
+        DARK_TIME,
+        FLAT_SET,
+        *BEAM_READINGS,
+        ZINGERS,
+        EXPOSURE,
+        *CARRIED,
+    ),
 )
 NORMALIZED_XCT = Schema(
     "normalised XCT scan",
     (TRANSMISSION, ANGLE, Z, U),
-    (USABLE, ZINGERS, TIME, PROJECTION_MONITOR, PROJECTION_CURRENT, EXPOSURE, *BEAM, DISTANCE),
+    (
+        USABLE,
+        ZINGERS,
+        TIME,
+        PROJECTION_MONITOR,
+        PROJECTION_CURRENT,
+        EXPOSURE,
+        *CARRIED,
+    ),
 )
 ABSORBANCE_XCT = Schema(
     "XCT scan after -log",
@@ -90,9 +126,8 @@ ABSORBANCE_XCT = Schema(
         PROJECTION_MONITOR,
         PROJECTION_CURRENT,
         EXPOSURE,
-        *BEAM,
-        DISTANCE,
-    ),  # fmt: skip
+        *CARRIED,
+    ),
 )
 FRAMES_XCT = Schema(
     "check of flats and darks",
@@ -107,3 +142,9 @@ VOLUME_XCT = Schema(
     (ATTENUATION, Z, Y, X, RESOLUTION),
     (CENTER, ENERGY, WAVELENGTH, NOISE, RESIDUAL, OFFSET_KNOWN),
 )
+AXIS_XCT = Schema(
+    "rotation axis",
+    (CENTER, AXIS_SIGMA, AXIS_TILT, AXIS_TILT_SIGMA, AXIS_CHECK, OVERLAP_AT_EDGE,
+     OVERLAP_AMBIGUOUS, ROW_Z, ROW_AXIS_U, ROW_SIGMA, ROW_USED, ROW_AT_EDGE, ROW_AMBIGUOUS,
+     CANDIDATE_U, AXIS_METRIC, Z),
+)  # fmt: skip

@@ -52,12 +52,12 @@ def correct_distortion(
     center_from_top, center_from_left
         Row and column of the centre of the distortion, as fractional indices of the whole detector.
     crop_edges
-        Rows and columns to leave out at each edge of the images. Rows can only be counted off the
-        whole, so with any the scan is not cut along `z`.
+        Rows and columns to leave out at each edge of the whole detector.
     detector
-        Rows and columns of the whole detector. None: the scan has them all, which then is looked
-        up in all of `z`. A cropped scan needs it, and a scan that has it can be cut along `z`, at
-        the price of as many rows on either side as the lens moves any pixel by.
+        Rows and columns of the whole detector, where the coordinates `detector_rows` and
+        `detector_columns` do not tell. With neither, the scan has them all, and cannot be cut
+        along `z`. Otherwise it can, at the price of as many rows on either side as the lens moves
+        any pixel by.
     interpolation
         ``linear``, or ``cubic`` convolution, which blurs less.
 
@@ -87,7 +87,7 @@ def correct_distortion(
         var = getattr(schema, name.upper())
         needed = (var, schema.Z, schema.U, schema.RESOLUTION)
         schema.validate(ds, schema.Schema("scan to correct", needed), by=by)
-    numbers, size = _pixels(ds, detector, by)
+    numbers, size = _pixels(ds, detector or _stored(ds), by)
     parameters = {
         "polynomial": tuple(polynomial),
         "center": (center_from_top, center_from_left),
@@ -100,7 +100,16 @@ def correct_distortion(
         kernel = distortion.unwarp_flags if name == "usable" else distortion.unwarp
         (image,) = lift(kernel, ds[name], *numbers, parameters=parameters)
         out = out.assign({name: image.assign_attrs(ds[name].attrs)})
-    return _cropped(out, crop_edges, by)
+    return _cropped(out, crop_edges, numbers, size, by)
+
+
+def _stored(ds: xr.Dataset) -> tuple[int, int] | None:
+    """Size of the whole detector, where the scan tells it."""
+    names = [var.name for var in schema.DETECTOR_SIZE]
+    if not all(name in ds.coords for name in names):
+        return None
+    rows, columns = (int(known(ds[name])) for name in names)
+    return rows, columns
 
 
 def _pixels(
@@ -128,17 +137,23 @@ def _pixels(
     return numbers, size
 
 
-def _cropped(ds: xr.Dataset, edges: int, by: str) -> xr.Dataset:
+def _cropped(
+    ds: xr.Dataset, edges: int, numbers: list[xr.DataArray], size: tuple[int, int], by: str
+) -> xr.Dataset:
+    """What is `edges` pixels from the edges of the detector, of which `numbers` are here."""
     if edges == 0:
         return ds
-    if edges < 0 or 2 * edges >= min(ds.sizes["z"], ds.sizes["u"]):
+    if edges < 0 or 2 * edges >= min(size):
         raise ArgumentError(
             f"{by}: crop_edges leaves nothing of the images",
-            got=f"crop_edges={edges}, {ds.sizes['z']} rows and {ds.sizes['u']} columns",
-            expected=f"0 to {(min(ds.sizes['z'], ds.sizes['u']) - 1) // 2}",
+            got=f"crop_edges={edges}, {size[0]} rows and {size[1]} columns",
+            expected=f"0 to {(min(size) - 1) // 2}",
         )
-    known(ds["z"])
-    return ds.isel({dim: slice(edges, ds.sizes[dim] - edges) for dim in ("z", "u")})
+    kept = {}
+    for dim, number, count in zip(("z", "u"), numbers, size, strict=True):
+        inside = np.flatnonzero((number.values >= edges) & (number.values < count - edges))
+        kept[dim] = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0)
+    return ds.isel(kept)
 
 
 @step(cites=("10.1046/j.1365-2818.2002.01010.x",))

@@ -19,7 +19,7 @@ from zeoarray.ingest.parts.arrays import MissingArray, flattened
 from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.layout import Layout, Position, Where
 from zeoarray.ingest.parts.views import Readable, View
-from zeoarray.ingest.reader import Options, position, scalar
+from zeoarray.ingest.reader import Options, detector_size, position, scalar
 
 Array = np.ndarray[Any, Any]
 _UNITS = {"angle": "deg", "u": "um", "z": "um", "q": "1/angstrom", "two_theta": "deg",
@@ -155,6 +155,7 @@ class _Reading:
             "angle": ("angle", self._angles(whole.sizes["angle"], kinds["counts"], keep)),
             "z": position("z", whole.sizes["z"], pixel),
             "u": position("u", whole.sizes["u"], pixel),
+            **detector_size((whole.sizes["z"], whole.sizes["u"])),
             **self.setting(),
             **labels.senses(self.options),
         }

@@ -19,7 +19,7 @@ from zeoarray.ingest.parts.arrays import Array, MissingArray, as_slice, check_im
 from zeoarray.ingest.parts.finder import Account, Finder, Places
 from zeoarray.ingest.parts.flats import Stack
 from zeoarray.ingest.parts.projections import PROJECTION, angles
-from zeoarray.ingest.reader import ANGLES, position, scalar
+from zeoarray.ingest.reader import ANGLES, detector_size, position, scalar
 from zeoarray.kernels.references import sets_of
 
 FLAT, DARK, INVALID, ALIGNMENT = 1, 2, 3, -1
@@ -192,6 +192,7 @@ def assemble(
             account.note(f"there are no {name} frames")
     for dim, size in zip(("z", "u"), variables["counts"].shape[1:], strict=True):
         coords[dim] = position(dim, size, pixel_um[dim])
+    coords |= detector_size(variables["counts"].shape)
     if pixel_um["u"] is not None:
         coords["resolution"] = scalar(pixel_um["u"], "um")
     ds = xr.Dataset(variables, coords | dict(scalars))

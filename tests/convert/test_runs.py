@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from tests import ellipses
-from tests.convert.lists import FLAT, LOADER, savu
+from tests.convert.lists import FLAT, LOADER, Step, savu
 from tests.ingest.files import nxtomo
 from zeoarray import pipeline, store
 from zeoarray.convert import convert
@@ -34,9 +33,9 @@ def scan(tmp_path: Path) -> Path:
     return nxtomo(tmp_path / "scan.nxs", keys=keys, angles=degrees, data=data)
 
 
-def ran(tmp_path: Path, scan: Path, recon: tuple[str, dict[str, Any]]) -> np.ndarray:
+def ran(tmp_path: Path, scan: Path, *steps: Step) -> np.ndarray:
     """The first slice that the list gives, per pixel."""
-    path = savu(tmp_path / "list.nxs", [LOADER, FLAT, recon])
+    path = savu(tmp_path / "list.nxs", [LOADER, FLAT, *steps])
     made = tmp_path / "pipeline.yaml"
     made.write_text(convert(path, source=scan, store=tmp_path / "a.zarr"), encoding="utf-8")
     read = pipeline.read(made)
@@ -46,22 +45,28 @@ def ran(tmp_path: Path, scan: Path, recon: tuple[str, dict[str, Any]]) -> np.nda
     return volume["attenuation"].values[0] * PIXEL_CM
 
 
+# Of 96 columns the axis is found to a fiftieth of a pixel, and not believed to a quarter.
+@pytest.mark.filterwarnings("ignore::zeoarray.xct.AxisWarning")
 @pytest.mark.parametrize(
-    "recon",
+    "steps",
     [
-        ("TomopyRecon", {"algorithm": "fbp", "centre_of_rotation": CENTER + 0.5}),
-        ("AstraReconCpu", {"algorithm": "CGLS", "centre_of_rotation": CENTER, "n_iterations": 12}),
-        (
-            "TomopyRecon",
-            {"algorithm": "gridrec", "centre_of_rotation": CENTER, "outer_pad": 1.51},
-        ),
+        [("TomopyRecon", {"algorithm": "fbp", "centre_of_rotation": CENTER + 0.5})],
+        [
+            (
+                "AstraReconCpu",
+                {"algorithm": "CGLS", "centre_of_rotation": CENTER, "n_iterations": 12},
+            )
+        ],
+        [("TomopyRecon", {"algorithm": "gridrec", "centre_of_rotation": CENTER, "outer_pad": 1.5})],
+        [
+            ("VoCentering", {"preview": [":", "mid:mid+2", ":"], "step": 0.5}),
+            ("AstraReconGpu", {"algorithm": "FBP_CUDA", "centre_of_rotation": 0.0}),
+        ],
     ],
-    ids=["rays", "cgls", "gridrec"],
+    ids=["rays", "cgls", "gridrec", "measured"],
 )
-def test_a_list_gives_the_slice(
-    tmp_path: Path, scan: Path, recon: tuple[str, dict[str, Any]]
-) -> None:
-    found = ran(tmp_path, scan, recon)
+def test_a_list_gives_the_slice(tmp_path: Path, scan: Path, steps: list[Step]) -> None:
+    found = ran(tmp_path, scan, *steps)
     truth = ellipses.sample(ellipses.LOPSIDED, (COLUMNS, COLUMNS), HALF) * 0.02
     inside = np.hypot(*np.mgrid[-47.5:48, -47.5:48]) < 38
     error = np.sqrt(np.mean((found - truth)[inside] ** 2))

@@ -148,33 +148,19 @@ def _rings(method: str, **names: str) -> Converter:
 
 
 def _find_center_vo(draft: Draft, given: Given, told: str) -> None:
-    parameters: dict[str, Any] = {"method": "vo"}
-    for theirs, ours in (("ratio", "ratio"), ("step", "step"), ("srad", "radius")):
-        value = given.number(theirs)
-        if value is not None:
-            parameters[ours] = value
-    row = given.take("ind")
     notes = [told]
+    row = given.take("ind")
     if row is not None:
-        notes.append(
-            f"HTTomo looked at row {printable(str(row), 20)}; here rows are spread over z, and a "
-            "line is fitted to what they say"
-        )
+        notes.append(f"HTTomo looked at row {printable(str(row), 20)}")
     low, high = given.number("smin"), given.number("smax")
+    area = None if low is None or high is None else [low, high]
     around = given.number("cor_initialisation_value")
-    if low is not None and high is not None:
-        where = "the middle" if around is None else f"column {around:g}"
-        notes.append(
-            f"HTTomo searched {low:g} to {high:g} columns around {where}; here a sixteenth of the "
-            "width on either side of the middle, unless start and stop say otherwise"
-        )
-    why = {"average_radius": "each row stands for itself", "drop": "as in Vo's paper: 20"}
-    verbs.find_center(draft, parameters, notes + verbs.told(given, {"drop": 20}, why))
+    verbs.vo(draft, given, notes, by="HTTomo", area=area, around=around, rows=None)
 
 
 def _find_center_pc(draft: Draft, given: Given, told: str) -> None:
     notes = [told, *verbs.told(given, {"proj1": 0.0, "proj2": 1.0, "tol": 0.5}, {})]
-    verbs.find_center(draft, {"method": "phase"}, notes)
+    verbs.find_center(draft, {"method": "opposite"}, notes)
 
 
 def _find_overlap(draft: Draft, given: Given, told: str) -> None:
@@ -335,7 +321,7 @@ INSTEAD: dict[str, str] = {
     "paganin_filter_savu": "paganin_filter in the list, or xct.retrieve_phase",
     "distortion_correction_proj_discorpy": "xct.correct_distortion, with the coefficients typed",
     "distortion_correction_proj": "xct.correct_distortion, with the coefficients typed",
-    "data_resampler": "nothing: bin the finished volume",
+    "data_resampler": "volume.bin, of the finished volume",
     "data_reducer": "nothing: --skip it",
     "FISTA3d_tomobar": "SIRT3d_tomobar in the list",
     "ADMM3d_tomobar": "SIRT3d_tomobar in the list",

@@ -157,32 +157,14 @@ def _paganin(draft: Draft, given: Given, told: str) -> None:
 
 
 def _vo_centering(draft: Draft, given: Given, told: str) -> None:
-    notes = [told]
-    parameters: dict[str, Any] = {"method": "vo"}
-    rows = _rows(given)
-    if rows is not None:
-        parameters["rows"] = rows
+    rows, start = _rows(given), given.number("start_pixel")
     area = given.numbers("search_area", 2)
-    start = given.number("start_pixel")
-    if area is not None:
-        where = f"column {start:g}" if start is not None else "the middle"
-        notes.append(
-            f"Savu searched {area[0]:g} to {area[1]:g} columns around {where}; here a sixteenth of "
-            "the width on either side of the middle, unless start and stop say otherwise"
-        )
-    for savus, ours in (("ratio", "ratio"), ("step", "step"), ("search_radius", "radius")):
-        value = given.number(savus)
-        if value is not None:
-            parameters[ours] = value
-    method = given.text("broadcast_method", "median")
-    notes.append(
-        f"Savu took the {printable(method, 40)} over rows, here a line is fitted over z that few "
-        "wrong rows do not move"
-    )
     given.drop(("datasets_to_populate",))
-    why = {"average_radius": "each row stands for itself", "row_drop": "as in Vo's paper: 20"}
-    notes += verbs.told(given, {"row_drop": 20}, why)
-    verbs.find_center(draft, parameters, notes)
+    notes = [told]
+    method = given.text("broadcast_method", "median")
+    if method != "linear_fit":
+        notes.append(f"Savu took the {printable(method, 40)} over rows, one axis for all of them")
+    verbs.vo(draft, given, notes, by="Savu", area=area, around=start, rows=rows)
 
 
 def _rows(given: Given) -> int | None:
@@ -292,7 +274,7 @@ INSTEAD: dict[str, str] = {
         "crop: {z: [first, past], u: [first, past]} of ingest",
     ),
     "MonitorCorrection": "xct.normalize: {scale_by: monitor}, in place of both",
-    "DownsampleFilter": "the binning of zeoarray, after xct.normalize",
+    "DownsampleFilter": "volume.bin, after xct.normalize",
     "CameraRotCorrection": "rotate the frames before ingest",
     "VoCenteringIterative": "VoCentering, or xct.find_center",
     **dict.fromkeys(

@@ -81,6 +81,62 @@ def minus_log(draft: Draft, notes: list[str]) -> None:
     draft.add(Verb("xct.minus_log", {}, notes))
 
 
+def vo(
+    draft: Draft,
+    given: Given,
+    notes: list[str],
+    *,
+    by: str,
+    area: list[float] | None,
+    around: float | None,
+    rows: int | None,
+) -> None:
+    """Append ``xct.find_center`` for a plug-in of Vo's method.
+
+    Parameters
+    ----------
+    draft
+        The pipeline.
+    given
+        What is left of the parameters: ``step`` and ``ratio`` are called so by all.
+    notes
+        What is said above it.
+    by
+        Savu or HTTomo.
+    area, around
+        Columns that were searched, before and after `around`; the middle where that is None.
+    rows
+        How many rows were looked at, where that is known.
+    """
+    parameters: dict[str, Any] = {"method": "vo"}
+    if rows is not None:
+        parameters["rows"] = rows
+    if area is not None and around is not None:
+        parameters |= {"start": around + area[0], "stop": around + area[1]}
+    elif area is not None:
+        notes.append(
+            f"{by} searched {area[0]:g} to {area[1]:g} columns around the middle; here a sixteenth "
+            "of the width on either side of it, unless start and stop (columns) say otherwise"
+        )
+    step = given.number("step")
+    if step is not None:
+        parameters["step"] = step
+    notes.append(
+        "rows are spread evenly over z, and a line is drawn through what they say that a wrong row "
+        "moves little; rings are not removed before"
+    )
+    why = {
+        "ratio": "as in Vo's paper: 0.5",
+        "row_drop": "as in Vo's paper: 20",
+        "drop": "as in Vo's paper: 20",
+        "average_radius": "each row stands for itself",
+        "search_radius": "the fine search reaches as far as the coarse one leaves open",
+        "srad": "the fine search reaches as far as the coarse one leaves open",
+    }
+    defaults = {"ratio": 0.5, "row_drop": 20, "drop": 20}
+    find_center(draft, parameters, notes + told(given, defaults, why))
+
+
 def find_center(draft: Draft, parameters: dict[str, Any], notes: list[str]) -> None:
     """Append the measure ``xct.find_center``, which makes the node ``axis``."""
     draft.add(Verb("xct.find_center", parameters, notes, into="axis"))

@@ -108,7 +108,7 @@ def _reconstruct(
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
     angle, shape = check_angles(angle_rad, sinogram.shape[-2]), image_shape(size, columns)
-    check_rules(tolerance=tolerance, deviance=deviance)
+    check_rules({"tolerance": tolerance, "deviance": deviance})
     parts, centers = parts_of(angle, subsets), centers_of(center, batch, columns)
     out = xp.empty((*batch, *shape), contract.output_dtype(0, sinogram.dtype))
     curves = xp.empty((*batch, count_of(iterations)), contract.output_dtype(1, sinogram.dtype))

@@ -181,7 +181,7 @@ def _reconstruct(
     xp = xp_of(sinogram)
     batch, columns = sinogram.shape[:-2], sinogram.shape[-1]
     angle, shape = check_angles(angle_rad, sinogram.shape[-2]), image_shape(size, columns)
-    check_rules(tolerance=tolerance, residual=residual, sigma=sigma)
+    check_rules({"tolerance": tolerance, "residual": residual, "sigma": sigma})
     centers, noise = centers_of(center, batch, columns), _noise(sigma, batch)
     out = xp.empty((*batch, *shape), contract.output_dtype(0, sinogram.dtype))
     curves = xp.empty((*batch, count_of(iterations)), contract.output_dtype(1, sinogram.dtype))

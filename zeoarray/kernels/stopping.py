@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ def count_of(iterations: int) -> int:
     return iterations
 
 
-def check_rules(**rules: Any) -> None:
+def check_rules(rules: Mapping[str, Any]) -> None:
     """Raise for a rule to stop that is negative or NaN; None is no rule."""
     for name, value in rules.items():
         if value is not None and not (np.asarray(to_host(value)) >= 0).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zeoarray.xct.axis import AxisWarning, find_center
 from zeoarray.xct.flats import check_frames
 from zeoarray.xct.frames import minus_log, normalize
 from zeoarray.xct.full_circle import find_overlap, unfold
@@ -12,10 +13,12 @@ from zeoarray.xct.rings import compare_rings, remove_rings, ring_check
 from zeoarray.xct.zingers import remove_zingers
 
 __all__ = [
+    "AxisWarning",
     "check_frames",
     "compare_rings",
     "correct_distortion",
     "correct_drift",
+    "find_center",
     "find_drift",
     "find_overlap",
     "minus_log",

@@ -138,6 +138,35 @@ def test_kernel_gives_the_same_for_any_cutting(contract: Kernel, data: st.DataOb
         same(one, computed, f"{contract.name} cut into {[a.chunks for a in cut]}")
 
 
+each_kernel_that_pairs = pytest.mark.parametrize(
+    "contract", [k for k in OURS if k.together > 1], ids=lambda k: k.name
+)
+
+
+@each_kernel_that_pairs
+@settings(LAW, max_examples=4)
+@given(data=st.data())
+def test_kernel_gives_the_same_bits_for_any_cutting_of_its_batch(
+    contract: Kernel, data: st.DataObject
+) -> None:
+    """Rows that go through together are never parted, so that not even rounding differs."""
+    case: Case = data.draw(strategies.calls_of(contract))
+    count = data.draw(st.integers(1, 7))
+    first = np.stack([np.roll(case.arrays[0], i, axis=-1) for i in range(2 * count)])
+    stack = first.reshape(2, count, *case.arrays[0].shape)
+    arrays = [
+        xr.DataArray(a, dims=dims) for a, dims in zip(case.arrays, contract.inputs, strict=True)
+    ]
+    arrays[0] = xr.DataArray(stack, dims=("batch", "row", *contract.inputs[0]))
+    with labelled.recorded() as record:
+        at_once = labelled.lift(contract.function, *arrays, parameters=case.parameters)
+    assert record.calls[0].together == {"row": contract.together}
+    arrays[0] = arrays[0].chunk({"batch": _parts(data, 2), "row": _parts(data, count)})
+    lazy = labelled.lift(contract.function, *arrays, parameters=case.parameters)
+    for one, other in zip(at_once, lazy, strict=True):
+        np.testing.assert_array_equal(one, other.compute(scheduler="synchronous"), contract.name)
+
+
 each_kernel_with_rows = pytest.mark.parametrize(
     "contract", [k for k in OURS if k.rows], ids=lambda k: k.name
 )

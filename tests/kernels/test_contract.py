@@ -72,6 +72,7 @@ def keywords(array: Any, **parameters: Any) -> Any:
         (double, "(n)->(n)", {"rows": {"center": ()}}, "rows= names 'center'"),
         (double, "(n)->(n)", {"halo": {"m": 1}}, "'m' may not be cut"),
         (double, "(n)->()", {"grain": {"n": 1}}, "'n' may not be cut"),
+        (double, "(n)->(n)", {"together": 0}, "together= counts rows"),
     ],
 )
 def test_contradictions(

@@ -129,8 +129,6 @@ def _distortion(draft: Draft, given: Given, told: str) -> None:
     if crop:
         parameters["crop_edges"] = crop
     notes = [told, *verbs.told(given, {}, {})]
-    if "crop" in draft.ingest:
-        notes.append("the scan is cropped: add detector: [rows, columns] of the whole detector")
     draft.add(Verb("xct.correct_distortion", parameters, notes, moves=True))
 
 

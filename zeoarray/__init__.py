@@ -26,7 +26,9 @@ _HOMES = {
     "into_store": ("zeoarray.ingest.into", "into_store"),
     "save": ("zeoarray.store", "save"),
 }
-_MODULES = ("export", "ingest", "kernels", "quality", "schema", "store", "twin", "volume", "xct")
+_MODULES = (
+    "export", "ingest", "kernels", "plot", "quality", "schema", "store", "twin", "volume", "xct",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

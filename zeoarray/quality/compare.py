@@ -20,6 +20,8 @@ __all__ = ["compare"]
 Array = np.ndarray[Any, Any]
 
 _CM_PER_UM = 1e-4
+_BLOCK = 8
+"""Side [pixels] of the blocks over which greys are averaged before they are fitted."""
 _CLOSE = 0.9
 """Above this share of the best correlation, another orientation is told."""
 
@@ -76,10 +78,7 @@ def compare(
     other = _read(theirs, theirs_at, "theirs")
     placed = register.find(ours.values, other.values)
     pair = _laid_over(ours, other, placed, radius)
-    scale, offset, _ = (
-        float(v) for v in metrics.fit_grey(*(_joined(a) for a in (pair.ours, pair.theirs,
-                                                                  pair.valid)))
-    )  # fmt: skip
+    scale, offset = _greys(pair)
     difference = pair.ours - (scale * pair.theirs + offset)
     shown = np.where(pair.valid, difference, 0).astype(np.float32)
     middle = len(ours_at) // 2
@@ -204,6 +203,25 @@ def _laid_over(ours: _Slices, other: _Slices, placed: register.Placement, radius
             do="check that both show the same layer (z_offset) of the same scan",
         )
     return _Pair(ours.values, theirs, valid)
+
+
+def _greys(pair: _Pair) -> tuple[float, float]:
+    """Scale and offset, fitted to means over blocks: noise in theirs would make the scale small."""
+    rows, columns = pair.ours.shape[-2:]
+    side = min(_BLOCK, max(min(rows, columns) // 16, 1))
+    shape = (len(pair.ours), rows // side, side, columns // side, side)
+    blocks: list[Array] = [
+        a[:, : shape[1] * side, : shape[3] * side].reshape(shape)
+        for a in (pair.ours, pair.theirs, pair.valid)
+    ]
+    ours, theirs = blocks[:2]
+    whole: Array = np.asarray(blocks[2].all(axis=(2, 4)))
+    if not whole.any():
+        ours, theirs, whole = pair.ours, pair.theirs, pair.valid
+    else:
+        ours, theirs = ours.mean(axis=(2, 4)), theirs.mean(axis=(2, 4))
+    scale, offset, _ = metrics.fit_grey(_joined(ours), _joined(theirs), _joined(whole))
+    return float(scale), float(offset)
 
 
 def _joined(stack: Array) -> Array:

@@ -1,0 +1,13 @@
+"""Floor 5: pictures of what was measured. Each function returns a figure; none shows or keeps it.
+
+A figure is saved by ``figure.savefig("slices.png")``, and shows itself in a notebook.
+"""
+
+from __future__ import annotations
+
+from zeoarray.plot.curves import axis, comparison, frames
+from zeoarray.plot.montage import montage
+from zeoarray.plot.rings import rings
+from zeoarray.plot.slices import slices
+
+__all__ = ["axis", "comparison", "frames", "montage", "rings", "slices"]

@@ -27,6 +27,8 @@ ROUNDS, SETTLED = 8, 1e-3
 """The image is moved back and compared again until a step is less than this [pixels]."""
 PROBE, LEAP, DEAF = 0.25, 1.5, 0.02
 """Step to see how the rest responds, longest step taken [pixels], least response believed."""
+DIM = 1e-4
+"""Shells are taken to have this share of the strongest one's power that is not the sample's."""
 SURE = 0.999
 """No shell of frequencies counts as correlated better than this."""
 
@@ -236,9 +238,12 @@ def _fitted(first: Any, second: Any, window: list[Any]) -> tuple[Array, Array, f
         return xp.bincount(shell, values.ravel().astype(np.float64), minlength=shells)
 
     power = xp.sqrt(over(abs(first) ** 2) * over(abs(second) ** 2)) + 1e-300
+    count = xp.maximum(xp.bincount(shell, minlength=shells), 1)
+    correlation = float(over(cross.real).sum() / power.sum())
+    # Where there is next to nothing, what interpolation leaves behind agrees as well.
+    power += DIM * count * float((power / count).max())
     agreement = xp.clip(over(cross.real) / power, 0, SURE)
     trust = (agreement / (1 - agreement**2) / power)[shell].reshape(shape)
-    correlation = float(over(cross.real).sum() / power.sum())
     real, imaginary = (trust * part for part in (cross.real, cross.imag))
     size = len(shape)
     slope, curvature, scatter = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))

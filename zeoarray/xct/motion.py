@@ -24,7 +24,7 @@ BATCH = 16
 """Projections that are read at once."""
 FLOOR = 1e-5
 """The least transmission whose logarithm is taken."""
-PASSES = 3
+PASSES = 2
 """Times that profiles are compared with the mean of all, each time moved back by what was found."""
 BANDS = 8
 """Groups of rows whose centres of mass are followed one by one, for the standard deviation."""

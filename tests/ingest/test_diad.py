@@ -56,6 +56,17 @@ def test_a_whole_tomography(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_ring_current_of_a_tomography(tmp_path: Path) -> None:
+    path = diad_xct(tmp_path)
+    current = 300 - 0.1 * np.arange(len(KEY))
+    with h5py.File(path, "a") as file:
+        put(file, "entry/imaging_sum/RingCurrent", current, "mA")
+    ds = xct(path)
+    np.testing.assert_allclose(ds.ring_current, current[KEY == 0])
+    np.testing.assert_allclose(ds.flat_ring_current, current[KEY == 1])
+    assert ds.flat_ring_current.attrs["units"] == "mA"
+
+
 def test_angles_are_taken_from_the_first_link_that_can_be_followed(tmp_path: Path) -> None:
     ds = xct(diad_xct(tmp_path, leave_out=["EtherCAT"]))
     np.testing.assert_allclose(ds.angle, [55, 65, 75, 85])

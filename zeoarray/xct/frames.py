@@ -125,7 +125,7 @@ def minus_log(
     -------
     xarray.Dataset
         ``absorbance(angle, z, u)``, all finite, and ``clipped(angle, z)``, the share of each row
-        that was held.
+        that was held; its mean is that of the scan.
 
     Raises
     ------

@@ -35,14 +35,14 @@ class Sinogram:
     """What it is of, for a table."""
 
 
-def draw(number: int) -> Sinogram:
-    """The sinogram of that number: always the same."""
+def draw(number: int, size: tuple[int, int] = (128, 320)) -> Sinogram:
+    """The sinogram of that number, `size` bounding its columns: always the same."""
     rng = np.random.default_rng([number, 4])
-    columns = int(rng.integers(128, 320))
+    columns = int(rng.integers(*size))
     angles = int(columns * rng.uniform(0.55, 1.5))
     tiny = presets.find("tiny").scan(str(rng.choice(SCANS)))
     # The field of view stays that of the dataset.
-    pixel = {"i13": 2560, "diad": 2560}[tiny.layout] * tiny.camera_um / columns
+    pixel = 2560 * tiny.camera_um / columns
     scan = replace(
         tiny, camera_um=pixel, binning=1, columns=columns, rows=32, projections=angles, lens=(),
         photons=float(np.exp(rng.uniform(*np.log([3000, 12000])))), rotation_sense=1, stripes=2,

@@ -419,6 +419,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "rings.remove_dead_stripe.residual": lambda sizes: st.booleans(),
     "rings.remove_all_stripe.snr": lambda sizes: st.floats(1, 5),
     "rings.remove_all_stripe.la_size": lambda sizes: st.integers(1, 40),
+    "center_sharpness.find_center_sharpness.step": lambda sizes: st.sampled_from([6.0, 10.0]),
     "radon.filtered_backprojection.center": _on_detector,
     "radon.filtered_backprojection.size": _slices,
     "radon.filtered_backprojection.filter": lambda sizes: st.sampled_from(sorted(filters.WINDOWS)),

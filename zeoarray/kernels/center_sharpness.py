@@ -53,7 +53,7 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
         threads,
     )
     # Two slices, the grey values inside their circle, and the sinogram as floats.
-    more = 48 * size * size + 8 * sizes["angle"] * sizes["u"] + 64 * BINS
+    more = 80 * size * size + 8 * sizes["angle"] * sizes["u"] + 64 * BINS
     return Memory(inner.fixed, inner.block + more + 64 * sizes["batch"])
 
 

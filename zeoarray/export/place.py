@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from zeoarray import __version__
 from zeoarray.chunks import format_bytes
 from zeoarray.errors import ArgumentError, StoreError
 from zeoarray.export.grey import Grey
@@ -99,7 +99,7 @@ def record(ds: xr.Dataset, array: xr.DataArray, grey: Grey) -> dict[str, Any]:
     """What is known of an export before it is written, as JSON holds it."""
     positions = [str(d) for d in array.dims if d in array.coords]
     told: dict[str, Any] = {
-        "zeoarray": __version__,
+        "zeoarray": version("zeoarray"),
         "store": ds.attrs.get("store"),
         "node": ds.attrs.get("node"),
         "variable": str(array.name),

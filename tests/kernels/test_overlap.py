@@ -90,6 +90,13 @@ def test_an_axis_that_is_not_on_the_detector() -> None:
             overlap.unfold(sinogram, *overlap.opposites(angle), center=center)
 
 
+def test_one_column() -> None:
+    one = np.array([[2.0], [4.0]])
+    pairs = np.array([0]), np.array([1]), np.array([1]), np.array([1.0])
+    assert overlap.unfold(one, *pairs, center=0.0).tolist() == [[3.0]]
+    assert overlap.unfold(one, *pairs, center=-0.4).tolist() == [[2.0]]
+
+
 def test_a_vertex_between_values() -> None:
     x = np.arange(7.0)
     assert overlap.vertex(-((x - 3.3) ** 2), 3) == pytest.approx(3.3)

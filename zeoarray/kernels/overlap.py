@@ -189,12 +189,15 @@ def unfold(sinogram: Any, own: Any, low: Any, high: Any, weight: Any, *, center:
     own, low, high = (to_host(v).astype(np.int64) for v in (own, low, high))
     share = xp.asarray(to_host(weight).astype(dtype))[:, None]
     mine, fading = _blend(center, columns)
+    exact, some = bool((to_host(weight) == 1).all()), np.flatnonzero(fading)
+    seen = slice(int(some[0]), int(some[-1]) + 1) if some.size else slice(0, 0)
     mine, fading = xp.asarray(mine.astype(dtype)), xp.asarray(fading.astype(dtype))
     out = xp.zeros((*sinogram.shape[:-2], own.size, stop - first), dtype)
     for index in np.ndindex(*sinogram.shape[:-2]):
         part, target = sinogram[index], out[index]
-        opposite = part[low] * (1 - share) + part[high] * share
-        target += _mirrored(opposite, center, first, stop) * fading
+        opposite = part[high] if exact else part[low] * (1 - share) + part[high] * share
+        target[:, seen] = _mirrored(opposite, center, first + seen.start, first + seen.stop)
+        target[:, seen] *= fading[seen]
         target[:, -first : columns - first] += part[own] * mine
     return out
 
@@ -218,9 +221,11 @@ def _mirrored(values: Any, center: float, first: int, stop: int) -> Any:
     place = 2 * center
     whole = int(np.floor(place + 1e-9))
     part = max(place - whole, 0.0)
-    out = xp.zeros((values.shape[0], stop - first), values.dtype)
+    dtype = values.dtype if values.dtype.kind == "f" else np.dtype(np.float32)
+    out = xp.zeros((values.shape[0], stop - first), dtype)
     for point, weight in zip(range(-2, 4), lagrange(part if part > 1e-9 else 0.0), strict=True):
         if weight:
             index = np.clip(whole + point - np.arange(first, stop), 0, columns - 1)
-            out += values[:, xp.asarray(index)] * values.dtype.type(weight)
+            taken = xp.take(values, xp.asarray(index), axis=1)
+            out = taken if weight == 1 else out + taken * dtype.type(weight)
     return out

@@ -1,23 +1,28 @@
-"""The rotation axis by Vo's method beside algotom: time, and whether they agree.
+"""The rotation axis: Vo's method beside algotom, and every method on random twin sinograms.
 
-Random ellipses with noise; seconds are of the processor, on one thread. ``algotom`` is timed where
-it is installed.
+Of Vo's method the time, and whether both agree: random ellipses with noise; seconds are of the
+processor, on one thread. ``algotom`` is timed where it is installed. Then errors on random
+sinograms of the digital twin, one row each: `python -m benchmarks.bench_center [how many]`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 import time
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import table
-from tests import ellipses
+from tests import ellipses, sinograms
 from zeoarray.backend import single_threaded
 from zeoarray.kernels.center import find_center_vo
+from zeoarray.kernels.center_opposite import find_center_opposite
 
+WRONG = 0.25
+"""Pixels."""
 SHAPES = ((361, 512), (901, 1024), (1801, 2560))
 
 
@@ -32,7 +37,39 @@ def sinogram(angles: int, columns: int, center: float) -> Any:
     return (out / out.max() + 0.02 * rng.normal(size=out.shape)).astype(np.float32)
 
 
-def main() -> str:
+def errors(count: int) -> str:
+    """Errors of both methods on the first `count` random twin sinograms, as a table."""
+    found: dict[str, list[tuple[float, bool, float]]] = {"vo": [], "opposite": []}
+    with single_threaded():
+        for number in range(count):
+            one = sinograms.draw(number)
+            start = time.process_time()
+            vo = find_center_vo(one.values)
+            middle = time.process_time()
+            opposite = find_center_opposite(one.values, one.angle_rad)
+            spent = middle - start, time.process_time() - middle
+            for name, result, seconds in zip(found, (vo, opposite), spent, strict=True):
+                off = abs(float(result.center) - one.center)
+                found[name].append((off, bool(result.ambiguous | result.at_edge), seconds))
+    rows = []
+    for name, each in found.items():
+        off, flagged, seconds = (np.array(v) for v in zip(*each, strict=True))
+        wrong = off > WRONG
+        shares = (~wrong).mean(), flagged.mean(), (wrong & ~flagged).mean()
+        rows.append(
+            [name, f"{np.median(off):.3f}", f"{np.quantile(off, 0.95):.2f}", f"{off.max():.2f}",
+             *(f"{share:.1%}" for share in shares), f"{np.median(seconds):.3f}"]
+        )  # fmt: skip
+    head = ["method", "median error [px]", "95 %", "worst", f"right to {WRONG} px", "flagged",
+            "wrong, not flagged", "s"]  # fmt: skip
+    return table(head, rows)
+
+
+def main(count: int = 200) -> str:
+    return f"{beside_algotom()}\n\n{count} random twin sinograms\n\n{errors(count)}"
+
+
+def beside_algotom() -> str:
     installed = importlib.util.find_spec("algotom") is not None
     rows = []
     with single_threaded():
@@ -57,4 +94,4 @@ def main() -> str:
 
 
 if __name__ == "__main__":
-    print(main())
+    print(main(*map(int, sys.argv[1:2])))

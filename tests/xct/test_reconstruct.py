@@ -361,7 +361,7 @@ def test_bad_input_is_told(region: Any) -> None:
     assert "has no 'noise'" in told(center=14.5, method="cgls", noise="halves")
     assert "parameter 'filter'" in told(center=14.5, filter="hannn")
     assert "no parameter 'centre'" in told(kind=UnknownNameError, centre=14.5)
-    assert "parameter 'circle'" in told(center=14.5, circle=0.0)
+    assert "'circle' is a share of half the slice" in told(center=14.5, circle=0.0)
     uneven = ds.assign_coords(u=("u", ds["u"].values ** 3, {"units": "um"}))
     assert "do not ascend evenly" in told(uneven, SchemaError, center=14.5)
     assert "no 'angle'" in told(ds.drop_vars("angle"), SchemaError, center=14.5)

@@ -122,7 +122,7 @@ def complete(
     --------
     >>> wide = np.array([[0, 1, 2, 3, 2, 1, 0]], "float32")
     >>> complete(wide[:, 2:5] + 5, wide, np.zeros(1), center=1.0, margin=2, spacing=1.0).round(1)
-    array([[1.1, 4.7, 7. , 8. , 7. , 4.7, 1.1]], dtype=float32)
+    array([[1.2, 4.8, 7. , 8. , 7. , 4.8, 1.2]], dtype=float32)
     """
     xp = xp_of(sinogram)
     batch = np.broadcast_shapes(sinogram.shape[:-2], wider.shape[:-2])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import lazy, schema
@@ -26,8 +25,6 @@ __all__ = ["reconstruct"]
 BY = "xct.reconstruct"
 Method = Literal["fbp", "sirt", "cgls", "mlem", "osem"]
 Noise = Literal["none", "halves"]
-Ratio = Annotated[float, pydantic.Field(gt=0, le=2)]
-Positive = Annotated[float, pydantic.Field(gt=0)]
 
 ITERATIVE: dict[str, Callable[..., Any]] = {
     "sirt": iterative.sirt,
@@ -65,7 +62,7 @@ def reconstruct(
     method: Method = "fbp",
     filter: Filter | None = None,
     size: Count | None = None,
-    circle: Ratio | None = 0.95,
+    circle: float | None = 0.95,
     fill: float = 0.0,
     truncation: Truncation | None = None,
     complete_from: xr.Dataset | None = None,
@@ -120,7 +117,8 @@ def reconstruct(
         it is cropped to the sample, the faster.
     noise
         ``halves`` adds ``noise(z)`` [1/cm], the standard deviation that noise makes in a slice:
-        the mean over the circle of ((f1 - f2) / 2)^2, f1 and f2 from every other angle. Costs as
+        the root of the mean over the circle of ((f1 - f2) / 2)^2, f1 and f2 from every other
+        angle; high where angles are few, as streaks count too. Costs as
         much as the slices.
     iterations, tolerance
         Of iterative methods: at most so many; stop where the residual falls by less than this share
@@ -169,7 +167,7 @@ def reconstruct(
     if complete_from is not None:
         lines = _completed(lines, complete_from, axis, axis_u)
         offset_known = True
-    radius = np.inf if circle is None else circle * pixels / 2
+    radius = _radius(circle, pixels)
     common = {"center": lines.center, "size": pixels, "radius": radius}
     chosen = {k: v for k, v in given.items() if v is not None and k != "complete_from"}
     out = _slices(method, lines, common, chosen)
@@ -193,6 +191,19 @@ def _check_options(method: str, given: Mapping[str, Any]) -> None:
             got="complete_from and truncation='edge'",
             do="leave truncation out",
         )
+
+
+def _radius(circle: float | None, pixels: int) -> float:
+    """Radius of what is reconstructed, in pixels."""
+    if circle is None:
+        return float(np.inf)
+    if not 0 < circle < np.inf:
+        raise ArgumentError(
+            f"{BY}: 'circle' is a share of half the slice",
+            got=f"circle={circle}",
+            expected="a number above 0, or None to keep the corners",
+        )
+    return circle * pixels / 2
 
 
 def _values(array: xr.DataArray) -> xr.DataArray:

@@ -113,10 +113,12 @@ def right_and_flagged(numbers: range, size: tuple[int, int] = (128, 320)) -> tup
 
 
 def test_random_sinograms_of_the_twin() -> None:
-    """Small ones of these, for time; all of them are tried by `make prove`."""
-    error, flagged = right_and_flagged(range(20), (48, 80))
+    """A few small ones, of which one is wrong and does not know it: `make prove` tries 200."""
+    error, flagged = right_and_flagged(range(8), (128, 160))
+    assert np.median(error) < 0.1
+    assert error.max() < 0.5
     assert ((error > 0.25) & ~flagged).sum() <= 1
-    assert flagged.sum() <= 4
+    assert flagged.sum() <= 2
 
 
 @pytest.mark.prove

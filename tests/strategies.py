@@ -24,6 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
+from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
 from zeoarray.kernels.contract import Kernel
@@ -277,9 +278,7 @@ def sinograms(draw: Draw) -> xr.Dataset:
     coords = {"angle": ("angle", angle, {"units": "deg"}), "z": um("z", z), "u": um("u", u)}
     name = draw(st.sampled_from(["absorbance", "transmission"]))
     data = values if name == "absorbance" else np.exp(-values)
-    return xr.Dataset(
-        {name: (("angle", "z", "u"), data.astype("float32"), {"units": "1"})}, coords
-    )
+    return xr.Dataset({name: (("angle", "z", "u"), data.astype("float32"), {"units": "1"})}, coords)
 
 
 @st.composite
@@ -479,6 +478,21 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "propagation.paganin.pixel_um": lambda sizes: st.floats(1, 10),
     "propagation.paganin.distance_m": lambda sizes: st.floats(0, 0.2),
     "propagation.paganin.energy_kev": lambda sizes: st.floats(10, 80),
+    "azimuthal.sums.matrix": matrices("no", "full"),
+    "azimuthal.sums.error_model": any_of(None, "poisson", "azimuthal"),
+    "azimuthal.sums.factor": any_of(0.1, 1.0, 7.5),
+    # Only with the error model of its name.
+    "azimuthal.sums.variance": any_of(None),
+    "azimuthal.covariance_band.matrix": matrices("no", "full"),
+    "azimuthal.covariance_band.lags": lambda sizes: st.none() | st.integers(0, 5),
+    "azimuthal_robust.sigma_clip.matrix": matrices("no"),
+    "azimuthal_robust.sigma_clip.error_model": any_of("poisson", "azimuthal"),
+    "azimuthal_robust.sigma_clip.factor": any_of(0.1, 1.0, 7.5),
+    "azimuthal_robust.sigma_clip.variance": any_of(None),
+    "azimuthal_robust.trimmed_mean.matrix": matrices("no", "full"),
+    "azimuthal_robust.trimmed_mean.error_model": any_of(None, "poisson"),
+    "azimuthal_robust.trimmed_mean.factor": any_of(0.1, 1.0, 7.5),
+    "azimuthal_robust.trimmed_mean.variance": any_of(None),
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),

@@ -51,8 +51,8 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 ErrorModel = Literal["poisson", "variance", "azimuthal"]
 
-FLUSH = 1 << 16
-"""Pixels after which single-precision sums go into double precision, at least."""
+FLUSH = 16
+"""Pixels for each bin, after which single-precision sums go into double precision."""
 KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
 
 
@@ -65,9 +65,13 @@ def _sums_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     rows = 1 if parameters["error_model"] is None else 2
     # Sums in single and in double precision, and the normalisation that is lost.
     total = bins * LANES * (12 * rows + 8)
-    # One frame's results, and the mean of the bins for deviations from it.
-    total += bins * (4 * LANES + 64)
-    return Memory(0, total + 2 * TILE * LANES * 4 + 8 * sizes["batch"])
+    # The results in double precision, which is what they are computed in.
+    total += bins * LANES * 8 * 4
+    passes = 1
+    if parameters["error_model"] == "azimuthal":
+        # A second pass, with the means of the bins.
+        passes, total = 2, total + bins * LANES * 16
+    return Memory(0, total + passes * 2 * TILE * LANES * 4 + 8 * sizes["batch"])
 
 
 @kernel(
@@ -160,7 +164,7 @@ class _Totals:
     def __init__(self, *shape: int) -> None:
         self.part = np.zeros((*shape, LANES), np.float32)
         self._total: Array | None = None
-        self._held, self._due = 0, max(FLUSH, 16 * self.part[0].size // LANES)
+        self._held, self._due = 0, FLUSH * self.part[0].size // LANES
 
     def added(self, pixels: int) -> None:
         """Some pixels are in: what they added goes over where it is time."""

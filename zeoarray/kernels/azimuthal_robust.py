@@ -15,8 +15,9 @@ from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, DependencyError, unknown
 from zeoarray.kernels.azimuthal_build import Matrix, matrix_of
 from zeoarray.kernels.azimuthal_frames import Frames
-from zeoarray.kernels.azimuthal_loops import GIVEN, NONE, POISSON, compiled, load, tiles
+from zeoarray.kernels.azimuthal_loops import GIVEN, NONE, POISSON, load, tiles
 from zeoarray.kernels.azimuthal_matrix import IntegrationMatrix
+from zeoarray.kernels.azimuthal_outliers import AZIMUTHAL, clip, trim
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
 
 Array = np.ndarray[Any, Any]
@@ -25,7 +26,6 @@ ErrorModel = Literal["poisson", "variance", "azimuthal"]
 LANES = 8
 """Frames that are turned at once."""
 KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
-AZIMUTHAL = 4
 
 
 def _bins(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
@@ -35,11 +35,9 @@ def _bins(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     matrix = matrix_of(parameters["matrix"])
     pixels = sizes["det_y"] * sizes["det_x"]
-    rows = 2 if parameters["error_model"] in ("poisson", "variance") else 1
-    longest = int(np.diff(matrix.indptr).max(initial=0)) if matrix.bins == 1 else 0
-    longest = max(longest, _longest(matrix))
-    # The turned frames; three sums of each bin; and what one bin gathers, with its keys.
-    block = pixels * LANES * 4 * rows + 3 * 8 * LANES * matrix.bins + longest * (32 + 8 * LANES)
+    rows = 2 if parameters["error_model"] == "variance" else 1
+    # The turned frames, three sums of each bin, and what one bin gathers.
+    block = pixels * LANES * 4 * rows + 3 * 8 * LANES * matrix.bins + 64 * _longest(matrix)
     # The matrix by bins, which is kept with the matrix.
     return Memory(8 * matrix.data.size + 4 * matrix.bins + 4, block + 8 * sizes["batch"])
 
@@ -116,7 +114,9 @@ def sigma_clip(
 
     def run(values: Array, beside: Array, lanes: int, out: Array) -> None:
         entries = (*built.by_bin, built.pixel_normalization)
-        _clip(*entries, values, beside, kind, lanes, cutoff, cycles, _longest(built), out)
+        clip(
+            *entries, values, beside, source.dark, kind, lanes, cutoff, cycles, _longest(built), out
+        )
 
     return _over_batches(frames, source, built, KIND[error_model], run, sigma_clip)
 
@@ -183,15 +183,8 @@ def trimmed_mean(
     kind = KIND[error_model]
 
     def run(values: Array, beside: Array, lanes: int, out: Array) -> None:
-        pointer, pixel, share = built.by_bin
-        norm = built.pixel_normalization
-        keys = np.empty((lanes, _longest(built)), np.uint64)
-        for k in range(built.bins):
-            size = int(pointer[k + 1] - pointer[k])
-            if size:
-                _pack(k, pointer, pixel, share, norm, values, keys)
-                keys[:, :size].sort(axis=1)
-                _trim(k, pointer, pixel, share, norm, values, beside, kind, keys, low, high, out)
+        entries = (*built.by_bin, built.pixel_normalization)
+        trim(*entries, values, beside, source.dark, kind, lanes, low, high, _longest(built), out)
 
     return _over_batches(frames, source, built, kind, run, trimmed_mean)
 
@@ -209,12 +202,15 @@ def _over_batches(
     flat = [a.reshape(-1, matrix.bins) for a in out]
     pixels = matrix.pixel_normalization.size
     values = np.zeros((pixels, LANES), np.float32)
-    beside = np.zeros((pixels if kind != NONE else 0, LANES), np.float32)
+    beside = np.zeros((pixels if kind == GIVEN else 0, LANES), np.float32)
+    given = GIVEN if kind == GIVEN else NONE
     for rows in source.batches(LANES):
         counts, variance = source.rows(rows)
         for part in tiles(pixels):
-            load(counts, variance, kind, source.dark, source.limits, matrix.pixel_normalization,
-                 part.start, values[part], beside[part])  # fmt: skip
+            load(
+                counts, variance, given, source.dark, source.limits, matrix.pixel_normalization,
+                part.start, values[part], beside[part],
+            )  # fmt: skip
         lanes = len(counts)
         sums = np.zeros((3, lanes, matrix.bins))
         run(values, beside, lanes, sums)
@@ -222,118 +218,3 @@ def _over_batches(
         for target, result in zip(flat, sums, strict=True):
             target[rows] = result
     return out[0], out[1], out[2]
-
-
-# --- compiled -------------------------------------------------------------------------------------
-@compiled
-def _clip(
-    pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, beside: Any, kind: int,
-    lanes: int, cutoff: float, cycles: int, longest: int, out: Any,
-) -> None:  # fmt: skip
-    x, w = np.empty(longest), np.empty(longest)
-    s, c = np.empty(longest, np.float32), np.empty(longest, np.float32)
-    for k in range(pointer.size - 1):
-        for lane in range(lanes):
-            size = 0
-            for j in range(pointer[k], pointer[k + 1]):
-                p = pixel[j]
-                value = values[p, lane]
-                if share[j] > 0 and not np.isnan(value):
-                    x[size] = np.float64(value) / np.float64(norm[p])
-                    w[size] = np.float64(share[j]) * np.float64(norm[p])
-                    c[size] = share[j]
-                    if kind != AZIMUTHAL:
-                        s[size] = share[j] * share[j] * beside[p, lane]
-                    size += 1
-            signal, total, square, spread, count = _moments(x, w, s, c, size, kind)
-            for _ in range(cycles):
-                if total == 0:
-                    break
-                many = max(3.0, count)
-                most = max(cutoff, np.sqrt(2 * np.log(many / np.sqrt(2 * np.pi))))
-                most *= np.sqrt(spread / square)
-                mean = signal / total
-                kept = 0
-                for i in range(size):
-                    # What is kept moves to the front.
-                    x[kept], w[kept], s[kept], c[kept] = x[i], w[i], s[i], c[i]
-                    kept += np.int64(abs(x[i] - mean) <= most)
-                if kept == size:
-                    break
-                size = kept
-                signal, total, square, spread, count = _moments(x, w, s, c, size, kind)
-            out[0, lane, k], out[1, lane, k], out[2, lane, k] = signal, total, spread
-
-
-@compiled
-def _moments(
-    x: Any, w: Any, s: Any, c: Any, size: int, kind: int
-) -> tuple[float, float, float, float, float]:
-    """Signal, normalisation, its square, variance and number of pixels of one bin."""
-    signal = total = square = spread = count = 0.0
-    for i in range(size):
-        signal += w[i] * x[i]
-        total += w[i]
-        square += w[i] * w[i]
-        count += c[i]
-    if kind == AZIMUTHAL:
-        mean = signal / total if total > 0 else 0.0
-        for i in range(size):
-            away = w[i] * (x[i] - mean)
-            spread += away * away
-    else:
-        for i in range(size):
-            spread += s[i]
-    return signal, total, square, spread, count
-
-
-@compiled
-def _pack(k: int, pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, keys: Any) -> None:
-    """One number for each entry of a bin that sorts as its intensity, and ends in its place."""
-    number = np.empty(1, np.float32)
-    bits = number.view(np.uint32)
-    start = pointer[k]
-    for lane in range(keys.shape[0]):
-        for j in range(start, pointer[k + 1]):
-            p = pixel[j]
-            number[0] = values[p, lane] / norm[p]
-            key = np.uint64(0xFFFFFFFF)
-            if share[j] > 0 and not np.isnan(number[0]):
-                # Negative numbers descend with their bits.
-                negative = bits[0] >> np.uint32(31)
-                key = np.uint64(~bits[0] if negative else bits[0] | np.uint32(1 << 31))
-                key &= np.uint64(0xFFFFFFFF)
-            keys[lane, j - start] = (key << np.uint64(32)) | np.uint64(j - start)
-
-
-@compiled
-def _trim(
-    k: int, pointer: Any, pixel: Any, share: Any, norm: Any, values: Any, beside: Any, kind: int,
-    keys: Any, low: float, high: float, out: Any,
-) -> None:  # fmt: skip
-    start, size = pointer[k], pointer[k + 1] - pointer[k]
-    none = np.uint64(0xFFFFFFFF)
-    for lane in range(keys.shape[0]):
-        whole = 0.0
-        for i in range(size):
-            if keys[lane, i] >> np.uint64(32) == none:
-                break
-            j = start + np.int64(keys[lane, i] & none)
-            whole += np.float64(share[j]) * np.float64(norm[pixel[j]])
-        least, most = low * whole, high * whole
-        signal = total = spread = passed = 0.0
-        for i in range(size):
-            if keys[lane, i] >> np.uint64(32) == none:
-                break
-            j = start + np.int64(keys[lane, i] & none)
-            p = pixel[j]
-            weight = np.float64(share[j]) * np.float64(norm[p])
-            before = passed
-            passed += weight
-            if (least <= before and passed <= most) or (least >= before and passed >= most):
-                signal += np.float64(share[j]) * np.float64(values[p, lane])
-                total += weight
-                if kind != NONE:
-                    spread += np.float64(share[j]) ** 2 * np.float64(beside[p, lane])
-        out[0, lane, k], out[1, lane, k] = signal, total
-        out[2, lane, k] = spread if kind != NONE else np.nan

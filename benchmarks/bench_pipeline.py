@@ -51,12 +51,14 @@ def bare(root: str, target: Path, segment: Segment, given: dict[str, Any]) -> No
     times = [ds[n].values for n in ("flat_time", "time")]
     sets = tuple(int(n) for n in ds["flat_set"].values)
     position = references.positions(times[0], sets, times[1])
+    (phase,) = segment.phases()
+    at_once = phase.rows
     for index in range(segment.blocks):
-        rows, _ = segment.reads(index)
+        rows = slice(*segment.spans(index)[0])
         block = ds[["counts", "flat", "dark"]].isel(z=rows).load()
         out = np.empty((rows.stop - rows.start, len(ds["u"]), len(ds["u"])), np.float32)
-        for first in range(0, rows.stop - rows.start, segment.part):
-            part = slice(first, first + segment.part)
+        for first in range(0, rows.stop - rows.start, at_once):
+            part = slice(first, first + at_once)
             counts = block["counts"].values[:, part].transpose(1, 0, 2)
             flat = references.average(block["flat"].values[:, part], sets=sets, lit=True)
             dark = references.average(block["dark"].values[:, part])[0]

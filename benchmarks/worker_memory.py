@@ -37,7 +37,7 @@ def main(path: str, rows: int) -> dict[str, float]:
         before = status("VmRSS")
         count = -(-rows // segment.rows) if rows else segment.blocks
         for index in range(count):
-            work.run_block(blocks, work.Block(index, *segment.reads(index)))
+            work.run_block(blocks, stages.block_of(segment, index))
         return {"measured": status("VmHWM") - before, "plan": plans.memory_of(segment)}
 
 

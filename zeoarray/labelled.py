@@ -67,6 +67,8 @@ class Call:
     parameters: Mapping[str, Any]
     batch: tuple[str, ...] = ()
     """Dims of the dataset that the kernel does not look at."""
+    behind: tuple[Call, ...] = ()
+    """Calls that its arrays came out of."""
 
     @property
     def whole(self) -> frozenset[str]:
@@ -78,6 +80,10 @@ class Call:
     def halo(self) -> dict[str, int]:
         """Rows of its neighbours that a block needs, by dim of the dataset."""
         return {self.dims[d]: n for d, n in self.kernel.overlap(self.parameters).items()}
+
+    def reach(self, dim: str) -> int:
+        """Rows of either neighbour along `dim` that this call and all behind it need."""
+        return self.halo.get(dim, 0) + max((call.reach(dim) for call in self.behind), default=0)
 
     @property
     def grain(self) -> dict[str, int]:
@@ -103,6 +109,13 @@ class Record:
     calls: list[Call] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     """Dims of which all positions were read: a decision hangs on the whole of them."""
+    made: dict[str, Call] = field(default_factory=dict)
+    """The call behind each dask array that came out of one, by its name."""
+
+    def behind(self, arrays: Sequence[xr.DataArray]) -> tuple[Call, ...]:
+        """Calls that lazy arrays came out of, however they were changed since."""
+        layers = {n for a in arrays if a.chunks for n in a.data.__dask_graph__().layers}
+        return tuple(call for name, call in self.made.items() if name in layers)
 
     @property
     def whole(self) -> frozenset[str]:
@@ -184,8 +197,11 @@ def lift(
     given = tuple(_dask_if_lazy(a) for a in (*arrays, *rows.values()))
     sizes = _core_sizes(contract, given, groups, names)
     out_sizes = contract.output_sizes(sizes, values)
-    if (record := _RECORD.get()) is not None:
-        record.calls.append(Call(contract, names, sizes, values, _batch(given, groups, names)))
+    record = _RECORD.get()
+    if record is not None:
+        behind = record.behind(given)
+        call = Call(contract, names, sizes, values, _batch(given, groups, names), behind)
+        record.calls.append(call)
     fixed = {k: v for k, v in values.items() if k not in rows}
     run = functools.partial(_run, kernel, len(arrays), tuple(rows), fixed)
 
@@ -211,6 +227,8 @@ def lift(
         keep_attrs="override",
     )
     outputs = result if isinstance(result, tuple) else (result,)
+    if record is not None:
+        record.made.update({out.data.name: call for out in outputs if out.chunks})
     return tuple(_finished(out, arrays[0]) for out in outputs)
 
 

@@ -75,9 +75,14 @@ def test_segments_and_halo_follow_from_the_contracts(yaml: Write) -> None:
     (segment,) = lens.segments
     assert (segment.dim, segment.rows, segment.blocks) == ("z", 6, 3)
     assert segment.halo >= 2
-    assert segment.halo % 2 == 0
-    assert [segment.reads(i)[0].start for i in range(3)] == [
+    assert [segment.spans(i)[0][0] for i in range(3)] == [
         max(3 + 6 * i - segment.halo, 0) for i in range(3)
+    ]
+    assert [segment.spans(i)[-1] for i in range(3)] == [(0, 6), (6, 12), (12, 16)]
+    assert [(p.start, p.stop, p.dim) for p in segment.phases()] == [
+        (0, 2, "z"),
+        (2, 3, "angle"),
+        (3, 4, "z"),
     ]
     (phase,) = pipeline.check(pipeline.read(yaml(PHASE)))
     assert [s.dim for s in phase.segments] == ["angle", "z"]

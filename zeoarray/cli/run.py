@@ -15,6 +15,7 @@ from zeoarray.cli.progress import counts
 @pipelines.pipeline_argument
 @click.option("--workers", type=int, help="Processes that run blocks. [default: all cores]")
 @click.option("--memory", metavar="SIZE", help="What a worker may hold: 4GB. [default: its share]")
+@click.option("--prune", is_flag=True, help="Only a few rows, into STORE.pruned: a smoke test.")
 @click.option("--overwrite", is_flag=True, help="Replace nodes that were made otherwise.")
 @click.option("--restart", is_flag=True, help="Drop what another, unfinished run has written.")
 @click.option("--wait", is_flag=True, help="Wait for another process that writes a node.")
@@ -23,6 +24,7 @@ def command(
     given: tuple[str, ...],
     workers: int | None,
     memory: str | None,
+    prune: bool,
     overwrite: bool,
     restart: bool,
     wait: bool,
@@ -33,6 +35,8 @@ def command(
       zeoarray run xct.yaml --set ingest.source=169068.nxs --set store=zn13x.zarr
     """
     loaded = pipelines.read(file, given)
+    if prune:
+        loaded = pipeline.prune(loaded)
     count = pipelines.workers_of(workers)
     pipeline.plan(loaded, memory=pipelines.memory_of(memory, count))
     with cluster.processes(count) as executor, counts() as tell:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from zeoarray.pipeline.checks import check
 from zeoarray.pipeline.document import Pipeline, read
 from zeoarray.pipeline.plans import Plan, plan
+from zeoarray.pipeline.pruning import prune
 from zeoarray.pipeline.stages import run
 
-__all__ = ["Pipeline", "Plan", "check", "plan", "read", "run"]
+__all__ = ["Pipeline", "Plan", "check", "plan", "prune", "read", "run"]

@@ -179,8 +179,8 @@ def apply(
 
 
 def scan_options(stage: Stage) -> dict[str, Any]:
-    """Options of the scan that an ingest reads."""
-    return {k: v for k, v in stage.scan.items() if k not in INGEST}
+    """Options of the scan that an ingest reads; one that is null is left to file and sidecar."""
+    return {k: v for k, v in stage.scan.items() if k not in INGEST and v is not None}
 
 
 def open_scan(stage: Stage) -> xr.Dataset:

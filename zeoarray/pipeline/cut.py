@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
@@ -48,7 +48,7 @@ class Applied:
 
     def halo(self, dim: str) -> int:
         """Rows of either neighbour that a block needs along `dim`."""
-        return sum(call.halo.get(dim, 0) for call in self.record.calls)
+        return max((call.reach(dim) for call in self.record.calls), default=0)
 
     def free(self) -> set[str]:
         """Dims along which a block gives what the whole gives there."""
@@ -115,6 +115,19 @@ def applied(
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Neighbouring steps that run, inside a task, on the same parts of a block."""
+
+    start: int
+    stop: int
+    """Steps from `start` to before `stop`."""
+    dim: str | None
+    """Dim that the parts are cut along; None where they need the block at once."""
+    rows: int
+    """Rows of a part: of the input of its first step."""
+
+
+@dataclass(frozen=True)
 class Segment:
     """Steps that one task runs on one block, from a node to a node."""
 
@@ -144,48 +157,79 @@ class Segment:
         """Number of blocks."""
         return math.ceil(self.size / self.rows)
 
+    def spans(self, index: int) -> list[tuple[int, int]]:
+        """Rows that block `index` needs before each step, and those it gives after the last.
+
+        Each counted in the rows of the dataset that stands there.
+        """
+        if self.dim is None:
+            return [(0, 1)] * (len(self.steps) + 1)
+        here = (index * self.rows, min((index + 1) * self.rows, self.size))
+        out = [here]
+        for step in reversed(self.steps):
+            whole, grain = step.before.sizes[self.dim], step.grain(self.dim)
+            halo, dropped = step.halo(self.dim), step.dropped(self.dim) or 0
+            start, stop = dropped + here[0] * grain, min(dropped + here[1] * grain, whole)
+            here = (max(start - halo, 0), min(stop + halo, whole))
+            out.append(here)
+        return out[::-1]
+
+    def keeps(self, index: int) -> list[slice]:
+        """Rows of the result of each step that are needed on, counted in this result.
+
+        What a halo was read for is left as soon as it has served.
+        """
+        if self.dim is None:
+            return [slice(None)] * len(self.steps)
+        spans, out = self.spans(index), []
+        for step, here, there in zip(self.steps, spans, spans[1:], strict=False):
+            # What a step drops at the edge of the whole, it drops of the first blocks as well.
+            first = max(here[0] - (step.dropped(self.dim) or 0), 0) // step.grain(self.dim)
+            out.append(slice(there[0] - first, there[1] - first))
+        return out
+
+    @property
+    def halo(self) -> int:
+        """Rows of input that are read on either side of a block, at most."""
+        if self.dim is None or self.blocks < 3:
+            return 0 if self.dim is None else max(s.halo(self.dim) for s in self.steps)
+        here, there = self.spans(1)[0], self.spans(1)[-1]
+        return (here[1] - here[0] - (there[1] - there[0]) * self.grain + 1) // 2
+
     @property
     def grain(self) -> int:
         """Input rows that become one row of output."""
         return 1 if self.dim is None else math.prod(s.grain(self.dim) for s in self.steps)
 
-    @property
-    def halo(self) -> int:
-        """Rows of input that are read on either side of a block."""
-        need = 0
-        for step in reversed(self.steps if self.dim is not None else ()):
-            need = need * step.grain(str(self.dim)) + step.halo(str(self.dim))
-        return -(-need // PAIR) * PAIR
+    def phases(self) -> list[Phase]:
+        """The steps joined to runs whose parts are cut along the same dim."""
+        out: list[Phase] = []
+        for number, step in enumerate(self.steps):
+            dim = self._parts_along(step)
+            joins = bool(out) and dim is not None and out[-1].dim == dim
+            out.append(Phase(out.pop().start if joins else number, number + 1, dim, 0))
+        return [replace(phase, rows=self._part_rows(phase)) for phase in out]
 
-    @property
-    def dropped(self) -> int:
-        """Rows of input before the first that any output is made of."""
-        total, grain = 0, 1
-        for step in self.steps if self.dim is not None else ():
-            total += (step.dropped(str(self.dim)) or 0) * grain
-            grain *= step.grain(str(self.dim))
-        return total
+    def _parts_along(self, step: Applied) -> str | None:
+        """A dim along which parts of a block need nothing of each other: its own, if it can be."""
+        free = [d for d in step.free() if not step.halo(d) and not step.dropped(d)]
+        if self.dim in free:
+            return self.dim
+        return next(
+            (d for d in map(str, step.after.dims) if d in free and step.grain(d) == 1), None
+        )
 
-    @property
-    def part(self) -> int:
-        """Rows of output that go through the steps at a time: all where a halo is to be read."""
-        if self.dim is None or self.halo or self.dropped:
-            return self.rows
-        row = max(nbytes(t, self.dim, 1) for s in self.steps for t in (s.before, s.after))
-        most = max(PART_BYTES // max(row, 1), 1)
-        return min(-(-most // PAIR) * PAIR, self.rows)
-
-    def reads(self, index: int) -> tuple[slice, slice]:
-        """Rows of input of a block, and the rows of its result that are kept."""
-        start, stop = index * self.rows, min((index + 1) * self.rows, self.size)
-        if self.dim is None:
-            return slice(None), slice(None)
-        whole, grain, dropped = self.before.sizes[self.dim], self.grain, self.dropped
-        inner = slice(dropped + start * grain, min(dropped + stop * grain, whole))
-        (outer,), _ = chunks.pad((inner,), (self.halo,), (whole,))
-        # What a step drops at the edge of the whole, it drops of the first blocks as well.
-        first = (inner.start - max(outer.start, dropped)) // grain
-        return outer, slice(first, first + stop - start)
+    def _part_rows(self, phase: Phase) -> int:
+        steps = self.steps[phase.start : phase.stop]
+        if phase.dim is None:
+            return 0
+        share = 1.0
+        if self.dim is not None and phase.dim != self.dim:
+            span = self.spans(min(1, self.blocks - 1))[phase.start]
+            share = (span[1] - span[0]) / steps[0].before.sizes[self.dim]
+        row = max(nbytes(t, phase.dim, 1) for s in steps for t in (s.before, s.after)) * share
+        grain = math.lcm(PAIR, math.prod(s.grain(phase.dim) for s in steps))
+        return max(round(PART_BYTES / max(row, 1) / grain), 1) * grain
 
     def arrays(self) -> dict[str, encode.Sharded]:
         """Layout of every variable that blocks write: one shard a block."""

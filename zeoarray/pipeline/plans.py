@@ -93,35 +93,61 @@ def segment_nodes(into: str, count: int) -> list[str]:
 
 
 def memory_of(segment: cut.Segment) -> int:
-    """Peak bytes of one block of a segment in one worker."""
-    dim, grain = segment.dim, segment.grain
-    read = cut.nbytes(segment.before, dim, segment.rows * grain + 2 * segment.halo)
-    written = sum(_block_bytes(array) for array in segment.arrays().values())
-    single = segment.part == segment.rows
-    rows = segment.part * grain + 2 * segment.halo
-    most = 0
+    """Peak bytes of one block of a segment in one worker.
+
+    Phases follow each other: each holds what it is given, what it gives, and what one part of it
+    needs.
+    """
+    spans = segment.spans(min(1, segment.blocks - 1))
+    counts = [stop - start for start, stop in spans]
     fixed: dict[str, int] = {}
-    for number, step in enumerate(segment.steps):
-        held = cut.nbytes(step.before, dim, rows) if number or not single else 0
-        scratch = 0
-        for call in step.record.calls:
-            need = _need(call, step.before, dim, rows)
-            scratch = max(scratch, need.block)
-            fixed[call.kernel.name] = max(fixed.get(call.kernel.name, 0), need.fixed)
-        rows = rows // step.grain(dim) if dim else rows
-        last = number == len(segment.steps) - 1
-        held += cut.nbytes(step.after, dim, rows) if not (last and single) else 0
-        most = max(most, held + scratch)
-    return read + written + most + sum(fixed.values())
+    most = 0
+    for phase in segment.phases():
+        steps = segment.steps[phase.start : phase.stop]
+        given = _held(steps[0].before, {segment.dim: counts[phase.start]})
+        gives = _held(steps[-1].after, {segment.dim: counts[phase.stop]})
+        single = phase.dim is None
+        part = 0
+        for number, step in enumerate(steps, phase.start):
+            rows = {segment.dim: counts[number]}
+            after = {segment.dim: counts[number + 1]}
+            if phase.dim is not None:
+                whole = (
+                    counts[phase.start]
+                    if phase.dim == segment.dim
+                    else step.before.sizes[phase.dim]
+                )
+                single = phase.rows >= whole
+                rows |= {phase.dim: min(phase.rows, whole)}
+                after |= {phase.dim: min(phase.rows, whole) // step.grain(phase.dim)}
+            scratch = 0
+            for call in step.record.calls:
+                need = _need(call, step.before, rows)
+                scratch = max(scratch, need.block)
+                fixed[call.kernel.name] = max(fixed.get(call.kernel.name, 0), need.fixed)
+            first, last = number == phase.start, number == phase.stop - 1
+            held = 0 if first else _held(step.before, rows)
+            held += 0 if last and single else _held(step.after, after)
+            part = max(part, held + scratch)
+        most = max(most, given + gives + part)
+    return most + sum(fixed.values())
 
 
-def _need(call: Call, before: xr.Dataset, dim: str | None, rows: int) -> Memory:
-    core = set(call.dims.values())
-    sizes = {str(d): n for d, n in before.sizes.items()} | ({dim: rows} if dim else {})
-    main = max(before.data_vars.values(), key=lambda v: v.nbytes)
-    batch = math.prod(sizes[str(d)] for d in main.dims if str(d) not in core)
-    inside = {d: n for d, n in sizes.items() if d in core}
-    return call.memory(inside, batch=batch)
+def _held(ds: xr.Dataset, rows: Mapping[str | None, int]) -> int:
+    """Bytes of the variables of `ds` with so many rows along some dims."""
+    total = 0
+    for v in ds.variables.values():
+        if v.ndim > 1 or v.chunks is not None:
+            size = math.prod(min(rows.get(str(d), n), n) for d, n in v.sizes.items())
+            total += size * v.dtype.itemsize
+    return total
+
+
+def _need(call: Call, before: xr.Dataset, rows: Mapping[str | None, int]) -> Memory:
+    sizes = {str(d): min(rows.get(str(d), n), n) for d, n in before.sizes.items()}
+    batch = math.prod(sizes.get(dim, 1) for dim in call.batch)
+    core = {dim: n for dim, n in sizes.items() if dim in call.dims.values()}
+    return call.memory(core, batch=batch)
 
 
 def _block_bytes(array: encode.Sharded) -> int:
@@ -176,9 +202,8 @@ def _written(segment: cut.Segment) -> Mapping[str, xr.DataArray]:
 def _read(segment: cut.Segment) -> int:
     total = 0
     for index in range(segment.blocks):
-        rows, _ = segment.reads(index)
-        count = 1 if segment.dim is None else rows.stop - rows.start
-        total += cut.nbytes(segment.before, segment.dim, count)
+        start, stop = segment.spans(index)[0]
+        total += cut.nbytes(segment.before, segment.dim, stop - start)
     return total
 
 

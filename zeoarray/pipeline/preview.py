@@ -112,9 +112,9 @@ def preview(
     if sweep is not None and sweep.step not in names:
         raise unknown("step in this preview", sweep.step, names)
     values: tuple[float | None, ...] = (None,) if sweep is None else sweep.values
-    halo = _halo(scan, steps)
-    first = max(row - halo, 0)
-    slab = scan.isel(z=slice(first, min(row + halo + 1, count))).load()
+    first, stop = _span(scan, steps, row)
+    slab = scan.isel(z=slice(first, stop)).load()
+    place = scan["z"].values[row]
     steps = _with_nodes(slab.isel(z=[row - first]), slab, steps, measures or {}, sweep)
     swept = names.index(sweep.step) if sweep is not None else 0
     for name, given in steps[:swept]:
@@ -124,7 +124,7 @@ def preview(
         for number, (name, given) in enumerate(steps[swept:], swept):
             more = {sweep.parameter: value} if sweep is not None and number == swept else {}
             ds = find(name)(ds, {**given, **more})
-        yield value, ds.isel(z=[row - first])
+        yield value, ds.isel(z=ds["z"].values == place)
 
 
 def from_pipeline(pipeline: Pipeline) -> tuple[Stage | None, Steps, dict[str, Call]]:
@@ -148,8 +148,8 @@ def with_settings(steps: Steps, given: Mapping[str, str]) -> Steps:
     return [next(iter(step.items())) for step in content["stages"][0]["steps"]]
 
 
-def _halo(scan: xr.Dataset, steps: Steps) -> int:
-    """Rows that are needed on either side, by the contracts of the kernels."""
+def _span(scan: xr.Dataset, steps: Steps, row: int) -> tuple[int, int]:
+    """Rows that are needed for one, by the contracts of the kernels."""
     ds = cut.template(scan)
     applied = []
     for name, given in steps:
@@ -160,7 +160,7 @@ def _halo(scan: xr.Dataset, steps: Steps) -> int:
         applied.append(cut.applied(ds, entry, plain, {}))
         ds = applied[-1].after
     if not applied:
-        return 0
+        return row, row + 1
     segments = cut.segments(applied)
     if (
         len(segments) > 1
@@ -173,7 +173,10 @@ def _halo(scan: xr.Dataset, steps: Steps) -> int:
             got=", ".join(whole),
             do="leave them out of the preview",
         )
-    return cut.Segment(tuple(applied), "z", 1).halo
+    kept = np.flatnonzero(ds["z"].values == scan["z"].values[row])
+    if not kept.size:
+        raise ArgumentError("the steps leave this row out", got=row, do="choose one further inside")
+    return cut.Segment(tuple(applied), "z", 1).spans(int(kept[0]))[0]
 
 
 def _with_nodes(

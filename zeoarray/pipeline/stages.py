@@ -237,7 +237,7 @@ def _run_segment(
     blocks = work_of(pipeline, segment, source, str(node.folder))
     done = {i for i in range(segment.blocks) if blocks.keys(i) <= node.keys}
     how.tell(node.target.node, len(done), segment.blocks)
-    missing = [work.Block(i, *segment.reads(i)) for i in range(segment.blocks) if i not in done]
+    missing = (block_of(segment, i) for i in range(segment.blocks) if i not in done)
     for count, records in enumerate(
         _results(blocks, missing, how, node.target.node), len(done) + 1
     ):
@@ -260,26 +260,30 @@ def work_of(pipeline: Pipeline, segment: cut.Segment, source: str, folder: str) 
             )
             for s in segment.steps
         ),
+        tuple(segment.phases()),
         segment.dim,
-        segment.part if segment.part < segment.rows else None,
-        segment.grain,
         arrays,
         folder,
     )
 
 
+def block_of(segment: cut.Segment, index: int) -> work.Block:
+    """One block of a segment: what is read for it, and what is kept after each step."""
+    reads = slice(*segment.spans(index)[0])
+    return work.Block(index, reads, tuple(segment.keeps(index)))
+
+
 def _results(
-    blocks: work.Work, missing: list[work.Block], how: _How, name: str
+    blocks: work.Work, missing: Iterator[work.Block], how: _How, name: str
 ) -> Iterator[list[ledger.Record]]:
     """What each block wrote, as they finish; a bounded number of them is in flight."""
     if how.executor is None:
         yield from (work.run_block(blocks, block) for block in missing)
         return
     running: set[cf.Future[list[ledger.Record]]] = set()
-    queue = iter(missing)
     try:
         while True:
-            for block in itertools.islice(queue, how.in_flight - len(running)):
+            for block in itertools.islice(missing, how.in_flight - len(running)):
                 running.add(how.executor.submit(work.run_block, blocks, block))
             if not running:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import xarray as xr
 from zeoarray import volume, xct  # noqa: F401  their verbs are registered
 from zeoarray.backend import single_threaded
 from zeoarray.ingest import reference
+from zeoarray.pipeline import cut
 from zeoarray.step import find
 from zeoarray.store import encode, ledger, write
 
@@ -29,11 +31,8 @@ class Work:
     source: str
     steps: tuple[tuple[str, Mapping[str, Any], Mapping[str, str]], ...]
     """Name, parameters and nodes of each step."""
+    phases: tuple[cut.Phase, ...]
     dim: str | None
-    part: int | None
-    """Rows of output that go through the steps at a time; None for the block at once."""
-    grain: int
-    """Rows of input that become one of output."""
     arrays: tuple[encode.Sharded, ...]
     folder: str
 
@@ -55,10 +54,10 @@ class Block:
     """One block of a segment."""
 
     index: int
-    outer: slice
+    reads: slice
     """Rows of input that are read."""
-    inner: slice
-    """Rows of the result that are written."""
+    keeps: tuple[slice, ...]
+    """Rows of the result of each step that are needed on."""
 
 
 def run_block(work: Work, block: Block) -> list[ledger.Record]:
@@ -71,8 +70,10 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
     """
     with single_threaded():
         source = _opened(work.store, work.source)
-        ds = (source if work.dim is None else source.isel({work.dim: block.outer})).load()
-        values = _computed(work, ds, block.inner)
+        ds = (source if work.dim is None else source.isel({work.dim: block.reads})).load()
+        for phase in work.phases:
+            ds = _run_phase(work, phase, block, ds)
+        values = {array.name: ds[array.name].values for array in work.arrays}
         del ds
         return [
             write.write_values(Path(work.folder), array, place, values.pop(array.name))
@@ -80,47 +81,64 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
         ]
 
 
-def _computed(work: Work, ds: xr.Dataset, inner: slice) -> dict[str, np.ndarray[Any, Any]]:
-    """The block's results: the steps run on a part of it at a time."""
-    dim = work.dim
-    if dim is None or work.part is None:
-        result = _chain(work, ds)
-        kept = result if dim is None else result.isel({dim: inner})
-        return {array.name: kept[array.name].values for array in work.arrays}
-    out: dict[str, np.ndarray[Any, Any]] = {}
-    rows = work.part * work.grain
-    for start in range(0, ds.sizes[dim], rows):
-        result = _chain(work, ds.isel({dim: slice(start, start + rows)}))
-        for array in work.arrays:
-            _put(out, array, result[array.name].values, dim, start // work.grain, inner.stop)
-    return out
+def _run_phase(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr.Dataset:
+    """Run some steps on a block, a part of it at a time: what they hold stays in the caches."""
+    dim = phase.dim
+    if dim is None or phase.rows >= ds.sizes[dim]:
+        return _chain(work, phase, block, ds)
+    joined: _Joined | None = None
+    for start in range(0, ds.sizes[dim], phase.rows):
+        part = ds.isel({dim: slice(start, start + phase.rows)})
+        result = _chain(work, phase, block, part)
+        if joined is None:
+            joined = _Joined(result, dim, ds.sizes[dim] / part.sizes[dim])
+        joined.add(result)
+    return ds if joined is None else joined.whole()
 
 
-def _put(
-    out: dict[str, np.ndarray[Any, Any]],
-    array: encode.Sharded,
-    values: np.ndarray[Any, Any],
-    dim: str,
-    first: int,
-    count: int,
-) -> None:
-    """Put the result of a part into its place in that of the block."""
-    if dim not in array.dims:
-        out.setdefault(array.name, values)
-        return
-    axis = array.dims.index(dim)
-    if array.name not in out:
-        shape = (*values.shape[:axis], count, *values.shape[axis + 1 :])
-        out[array.name] = np.empty(shape, array.dtype)
-    place = slice(first, first + values.shape[axis])
-    out[array.name][(slice(None),) * axis + (place,)] = values
-
-
-def _chain(work: Work, ds: xr.Dataset) -> xr.Dataset:
-    for name, parameters, nodes in work.steps:
+def _chain(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr.Dataset:
+    for number in range(phase.start, phase.stop):
+        name, parameters, nodes = work.steps[number]
         arguments = {n: argument(work.store, path) for n, path in nodes.items()}
         ds = find(name)(ds, {**parameters, **arguments})
+        if work.dim is not None and work.dim != phase.dim:
+            ds = ds.isel({work.dim: block.keeps[number]})
     return ds
+
+
+class _Joined:
+    """Results of parts, put together along a dim as they come: nothing is held twice."""
+
+    def __init__(self, first: xr.Dataset, dim: str, parts: float) -> None:
+        self._first, self._dim, self._filled = first, dim, 0
+        self._size = math.ceil(first.sizes[dim] * parts - 1e-9)
+        self._values = {
+            name: np.empty([self._size if d == dim else n for d, n in v.sizes.items()], v.dtype)
+            for name, v in first.variables.items()
+            if dim in v.dims
+        }
+
+    def add(self, part: xr.Dataset) -> None:
+        stop = self._filled + part.sizes[self._dim]
+        for name, values in self._values.items():
+            variable = part.variables[name]
+            place = tuple(
+                slice(self._filled, stop) if d == self._dim else slice(None) for d in variable.dims
+            )
+            values[place] = variable.values
+        self._filled = stop
+
+    def whole(self) -> xr.Dataset:
+        size = slice(0, self._filled)
+        variables = {
+            name: xr.Variable(v.dims, self._values[name], v.attrs).isel({self._dim: size})
+            if name in self._values
+            else v
+            for name, v in self._first.variables.items()
+        }
+        coords = {name: v for name, v in variables.items() if name in self._first.coords}
+        data = {name: v for name, v in variables.items() if name in self._first.data_vars}
+        return xr.Dataset(data, coords, self._first.attrs)
 
 
 @functools.lru_cache(maxsize=4)

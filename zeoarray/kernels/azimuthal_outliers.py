@@ -206,11 +206,11 @@ def _choose(
     many: Any = 0
     doubtful: Any = 0
     for i in range(size):
-        b = (np.int64(keys[i]) - first) >> shift
+        mine = (np.int64(keys[i]) - first) >> shift
         some[many] = np.uint64(entry[i])
-        many += inside[b]
+        many += inside[mine]
         rest[doubtful] = (np.uint64(keys[i]) << np.uint64(32)) | np.uint64(entry[i])
-        doubtful += at_quantile[b]
+        doubtful += at_quantile[mine]
     rest[:doubtful].sort()
     bucket: Any = -1
     passed = 0.0

@@ -99,9 +99,10 @@ class Frames:
             variance = _plain(self.variance, rows)
         return frames, variance
 
-    def normalization(self, rows: slice, lost: Lost) -> Array:
+    def normalize(self, rows: slice, lost: Lost, out: Array) -> None:
         """(frame, bin). What is left of the matrix's normalisation, times the frames' factors."""
-        return lost.left(rows.stop - rows.start) * self.factor[rows, None]
+        left = lost.left(rows.stop - rows.start)
+        np.multiply(left, self.factor[rows, None], out=out, casting="same_kind")
 
 
 class Lost:

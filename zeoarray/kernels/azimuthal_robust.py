@@ -23,7 +23,7 @@ from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, ke
 Array = np.ndarray[Any, Any]
 ErrorModel = Literal["poisson", "variance", "azimuthal"]
 
-LANES = 8
+LANES = 16
 """Frames that are turned at once."""
 KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
 

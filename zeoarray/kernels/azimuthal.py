@@ -17,7 +17,7 @@ from zeoarray.errors import ArgumentError, unknown
 from zeoarray.kernels import azimuthal_plain
 from zeoarray.kernels.azimuthal_build import Matrix, integration_matrix, matrix_of
 from zeoarray.kernels.azimuthal_config import Configuration, configuration
-from zeoarray.kernels.azimuthal_frames import Frames, Lost
+from zeoarray.kernels.azimuthal_frames import Frames, Lost, Totals
 from zeoarray.kernels.azimuthal_loops import (
     GIVEN,
     LANES,
@@ -51,8 +51,6 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 ErrorModel = Literal["poisson", "variance", "azimuthal"]
 
-FLUSH = 16
-"""Pixels for each bin, after which single-precision sums go into double precision."""
 KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
 
 
@@ -166,30 +164,6 @@ def _variance(error_model: str | None, variance: Any) -> Any:
     return variance
 
 
-class _Totals:
-    """Sums (row, bin, lane) in single precision, which go into double precision now and then."""
-
-    def __init__(self, *shape: int) -> None:
-        self.part = np.zeros((*shape, LANES), np.float32)
-        self._total: Array | None = None
-        self._held, self._due = 0, FLUSH * self.part[0].size // LANES
-
-    def added(self, pixels: int) -> None:
-        """Some pixels are in: what they added goes over where it is time."""
-        self._held += pixels
-        if self._held >= self._due:
-            self._total = self.whole()
-            self.part.fill(0)
-            self._held = 0
-
-    def whole(self) -> Array:
-        """All that was added."""
-        if self._total is None:
-            return self.part if self._held < self._due else self.part.astype(np.float64)
-        self._total += self.part
-        return self._total
-
-
 def _batch(
     source: Frames,
     matrix: IntegrationMatrix,
@@ -200,7 +174,7 @@ def _batch(
     """Write the sums of up to sixteen frames, (frame, bin) each."""
     kind = KIND[error_model]
     entries = matrix.indptr, matrix.indices, matrix.data
-    totals, lost = _Totals(1 if kind == NONE else 2, matrix.bins), Lost(matrix)
+    totals, lost = Totals(1 if kind == NONE else 2, matrix.bins), Lost(matrix)
     part = totals.part
     for first, values, beside in source.tiles(rows, kind, lost):
         if kind == NONE:
@@ -227,7 +201,7 @@ def _deviation(
     mean = np.zeros(signal.shape, np.float32)
     left = lost.left(LANES).T
     np.divide(signal, left, out=mean, where=left > 0, casting="same_kind")
-    totals = _Totals(1, matrix.bins)
+    totals = Totals(1, matrix.bins)
     entries = matrix.indptr, matrix.indices, matrix.data
     for first, values, norms in source.tiles(rows, NORM):
         add_deviation(*entries, first, values, norms, mean, totals.part[0])
@@ -372,7 +346,7 @@ def covariance_band(
 def _band(
     source: Frames, matrix: IntegrationMatrix, rows: slice, count: int, poisson: bool
 ) -> Array:
-    totals, lost = _Totals(1, matrix.bins, count), Lost(matrix)
+    totals, lost = Totals(1, matrix.bins, count), Lost(matrix)
     band = totals.part[0]
     for first, values, beside in source.tiles(rows, POISSON if poisson else NONE, lost):
         spread = beside if poisson else values

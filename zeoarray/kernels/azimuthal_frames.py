@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 
 FAINT = 1e-9
 """A bin that keeps less than this share of its normalisation has lost all of its pixels."""
+FLUSH = 16
+"""Pixels for each bin, after which single-precision sums go into double precision."""
 
 
 class Frames:
@@ -125,6 +127,30 @@ class Lost:
         left: Array = self._full - self._table[:, :count].T
         left[left <= FAINT * self._full] = 0
         return left
+
+
+class Totals:
+    """Sums (row, bin, lane) in single precision, which go into double precision now and then."""
+
+    def __init__(self, *shape: int) -> None:
+        self.part = np.zeros((*shape, LANES), np.float32)
+        self._total: Array | None = None
+        self._held, self._due = 0, FLUSH * self.part[0].size // LANES
+
+    def added(self, pixels: int) -> None:
+        """Some pixels are in: what they added goes over where it is time."""
+        self._held += pixels
+        if self._held >= self._due:
+            self._total = self.whole()
+            self.part.fill(0)
+            self._held = 0
+
+    def whole(self) -> Array:
+        """All that was added."""
+        if self._total is None:
+            return self.part if self._held < self._due else self.part.astype(np.float64)
+        self._total += self.part
+        return self._total
 
 
 def _pixels(array: Any) -> Any:

@@ -14,8 +14,8 @@ import zeoarray
 from tests import ellipses
 from zeoarray import schema, xct
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
+from zeoarray.kernels.axis_line import fit
 from zeoarray.xct.axis import AxisWarning
-from zeoarray.xct.axis_line import fit
 
 PIXEL = 2.6
 

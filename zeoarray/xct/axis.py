@@ -10,9 +10,9 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
+from zeoarray.kernels.axis_line import AxisWarning, Line, fit
 from zeoarray.labelled import known
 from zeoarray.step import Count, measure
-from zeoarray.xct.axis_line import Line, fit
 from zeoarray.xct.axis_rows import Method, Rows, at_each_row, checked
 from zeoarray.xct.frames import minus_log, normalize
 from zeoarray.xct.positions import spacing_of
@@ -28,10 +28,6 @@ UNSURE = 0.25
 """A line whose standard deviation is more than this is not trusted [pixels]."""
 APART = 1.0
 """Two methods may differ by this [pixels], or by thrice what they say of themselves."""
-
-
-class AxisWarning(UserWarning):
-    """The rotation axis may not be where `find_center` says."""
 
 
 def _expected(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:

@@ -19,6 +19,10 @@ UNKNOWN = 10.0
 """Standard deviation of a row about which nothing is known [pixels]."""
 
 
+class AxisWarning(UserWarning):
+    """The rotation axis may not be where `find_center` says."""
+
+
 @dataclass(frozen=True)
 class Line:
     """center(z) = offset + slope * (z - middle), with its covariance."""

@@ -11,9 +11,16 @@ FRAME_U = Var("u", ("frame",), "float", "um", "lateral beam position of each fra
 FRAME_Z = Var("z", ("frame",), "float", "um", "height of each frame")
 MONITOR = Var("monitor", ("frame",), "number", "1", "incoming intensity (ion chamber), relative")
 RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the storage ring")
+FRAME_INTENSITY = Var("intensity", ("frame", "q"), "float", None, "integrated intensity")
+FRAME_VARIANCE = Var("variance", ("frame", "q"), "float", None, "of intensity")
 SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
 SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
 VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
+SPOTS = Var("spots", ("z", "angle", "q"), "float", "1", "share of a projection replaced as spots")
+PROJECTION_SCALE = Var("projection_scale", ("z", "angle"), "float", "1",
+                       "what each projection was multiplied by")  # fmt: skip
+BOTH_SIDES = Var("both_sides", ("z", "angle", "u"), "flag", None,
+                 "1 where a ray and its opposite were averaged")  # fmt: skip
 PATTERN = Var("intensity", ("q",), "float", None, "powder pattern")
 PATTERN_VARIANCE = Var("variance", ("q",), "float", None, "of intensity")
 TWO_THETA = Var("two_theta", ("q",), "float", "deg", "scattering angle, an auxiliary of q")
@@ -24,10 +31,15 @@ SCAN_XRDCT = Schema(
     (FRAMES, FRAME_ANGLE, FRAME_U, FRAME_Z),
     (MONITOR, RING_CURRENT, EXPOSURE, MASK, *BEAM, *GEOMETRY),
 )
+PATTERNS = Schema(
+    "list of integrated frames",
+    (FRAME_INTENSITY, FRAME_ANGLE, FRAME_U, FRAME_Z, Q),
+    (FRAME_VARIANCE, MONITOR, RING_CURRENT, EXPOSURE, TWO_THETA, D_SPACING, *BEAM),
+)
 SINOGRAM = Schema(
     "XRD-CT sinogram",
     (SINO, Z, ANGLE, U, Q),
-    (SINO_VARIANCE, VALID, TWO_THETA, D_SPACING, *BEAM),
+    (SINO_VARIANCE, VALID, SPOTS, PROJECTION_SCALE, BOTH_SIDES, TWO_THETA, D_SPACING, *BEAM),
 )
 POWDER = Schema(
     "powder pattern", (PATTERN, Q), (PATTERN_VARIANCE, TWO_THETA, D_SPACING, WAVELENGTH)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from zeoarray.schema.common import ANGLE, BEAM, EXPOSURE, GEOMETRY, MASK, WAVELENGTH, Q, U, Z
+from zeoarray.schema.common import (
+    ANGLE,
+    BEAM,
+    CENTER,
+    EXPOSURE,
+    GEOMETRY,
+    MASK,
+    RESOLUTION,
+    WAVELENGTH,
+    Q,
+    U,
+    X,
+    Y,
+    Z,
+)
 from zeoarray.schema.model import Schema, Var
 
 FRAMES = Var("counts", ("frame", "det_y", "det_x"), "number", "counts", "diffraction frames")
@@ -21,6 +35,10 @@ PROJECTION_SCALE = Var("projection_scale", ("z", "angle"), "float", "1",
                        "what each projection was multiplied by")  # fmt: skip
 BOTH_SIDES = Var("both_sides", ("z", "angle", "u"), "flag", None,
                  "1 where a ray and its opposite were averaged")  # fmt: skip
+VOXEL = Var("intensity", ("z", "y", "x", "q"), "float", None,
+            "intensity diffracted by a voxel, for each unit of length along the beam")  # fmt: skip
+VOXEL_VARIANCE = Var("variance", ("z", "y", "x", "q"), "float", None, "of intensity")
+VOXEL_RESIDUAL = Var("residual", ("z", "q"), "float", "1", "norm(b - A x) / norm(b) in the end")
 PATTERN = Var("intensity", ("q",), "float", None, "powder pattern")
 PATTERN_VARIANCE = Var("variance", ("q",), "float", None, "of intensity")
 TWO_THETA = Var("two_theta", ("q",), "float", "deg", "scattering angle, an auxiliary of q")
@@ -40,6 +58,11 @@ SINOGRAM = Schema(
     "XRD-CT sinogram",
     (SINO, Z, ANGLE, U, Q),
     (SINO_VARIANCE, VALID, SPOTS, PROJECTION_SCALE, BOTH_SIDES, TWO_THETA, D_SPACING, *BEAM),
+)
+VOLUME_XRDCT = Schema(
+    "XRD-CT volume",
+    (VOXEL, Z, Y, X, Q, RESOLUTION),
+    (VOXEL_VARIANCE, VOXEL_RESIDUAL, CENTER, TWO_THETA, D_SPACING, *BEAM),
 )
 POWDER = Schema(
     "powder pattern", (PATTERN, Q), (PATTERN_VARIANCE, TWO_THETA, D_SPACING, WAVELENGTH)

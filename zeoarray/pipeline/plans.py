@@ -18,6 +18,10 @@ from zeoarray.pipeline.document import Pipeline
 from zeoarray.store import encode
 
 
+OBJECTS = 8 << 20
+"""What a block takes beside its arrays: metadata, caches, pieces being compressed."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a plan: a segment of a stage, an ingest, or a measure."""
@@ -130,7 +134,7 @@ def memory_of(segment: cut.Segment) -> int:
             held += 0 if last and single else _held(step.after, after)
             part = max(part, held + scratch)
         most = max(most, given + gives + part)
-    return most + sum(fixed.values())
+    return most + sum(fixed.values()) + OBJECTS
 
 
 def _held(ds: xr.Dataset, rows: Mapping[str | None, int]) -> int:

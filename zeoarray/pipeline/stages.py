@@ -67,13 +67,15 @@ def run(
     StoreError
         Where a node exists that was made otherwise, or the disk is full.
     """
-    check(pipeline)
+    checked = {found.stage.number: found for found in check(pipeline)}
     tell = progress or (lambda node, done, total: None)
-    how = _How(executor, in_flight, overwrite, restart, wait, tell)
-    made = []
+    how = _How(executor, in_flight, overwrite, restart, wait, tell, checked)
+    made: list[str] = []
     book = log.Log(pipeline)
     for stage in pipeline.stages:
         begun = time.perf_counter()
+        if made:  # what was checked on templates is there by now
+            checked.pop(stage.number, None)
         if _RUN[stage.kind](pipeline, stage, how):
             made.append(stage.into)
             book.stage(stage.into, time.perf_counter() - begun)
@@ -89,6 +91,8 @@ class _How:
     restart: bool
     wait: bool
     tell: Progress
+    checked: dict[int, Checked]
+    """Stages that were checked on what their nodes hold."""
 
     @property
     def flags(self) -> dict[str, bool]:
@@ -150,7 +154,9 @@ def _whole(node: grow.Growing, array: encode.Sharded, index: tuple[int, ...]) ->
 
 
 def _run_steps(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
-    checked = _on_real_nodes(pipeline, stage)
+    checked = how.checked.get(stage.number)
+    if checked is None or checked.template is None:
+        checked = _on_real_nodes(pipeline, stage)
     names = segment_nodes(stage.into, len(checked.segments))
     sources = [str(stage.source), *names[:-1]]
     target = places.locate(pipeline.store, stage.into)

@@ -5,6 +5,7 @@ It has no ``zarr.json`` until the last file of it is there, so that it cannot be
 
 from __future__ import annotations
 
+import concurrent.futures as cf
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ import xarray as xr
 from zeoarray import chunks
 from zeoarray.errors import FingerprintError, StoreError
 from zeoarray.store import durable, encode, ledger, lock, places, record
+
+SMALL_AT_ONCE = 8
+"""Small files that are written side by side."""
 
 
 @dataclass(frozen=True)
@@ -173,12 +177,16 @@ def _finish(target: places.Places, ds: xr.Dataset, todo: Plan, book: ledger.Ledg
     """Write what makes the node readable, then rename it into the store."""
     folder = target.growing / "data"
     files = metadata_files(ds, todo, book)
-    records = []
-    # The group's own metadata comes last: before it, nothing opens this folder.
-    for key in sorted(files, key=lambda k: (k.endswith("zarr.json"), k == "zarr.json", k)):
+
+    def put(key: str) -> ledger.Record:
         written = durable.write(folder / key, [files[key]])
-        records.append(ledger.Record(key, written.nbytes, written.digest))
-    book.append(*records)
+        return ledger.Record(key, written.nbytes, written.digest)
+
+    # Side by side: a file system makes many waiting fsyncs into one. The group's own metadata
+    # comes last: before it, nothing opens this folder.
+    with cf.ThreadPoolExecutor(SMALL_AT_ONCE) as pool:
+        records = list(pool.map(put, sorted(key for key in files if key != "zarr.json")))
+    book.append(*records, put("zarr.json"))
     unknown = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
     for stray in unknown - book.records.keys():
         (folder / stray).unlink()  # temporary files of writers that were killed

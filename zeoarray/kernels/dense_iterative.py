@@ -1,0 +1,318 @@
+"""SIRT, CGLS and MLEM for small slices and many channels, by matrix products.
+
+The operator is Joseph's (`projector.matrix`), written down once and multiplied with all channels.
+Each method does as many iterations as it is told, in every channel, so that channels can be cut
+anywhere, and a variance can be found by repeating all of it on other draws of the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from zeoarray.backend import xp_of
+from zeoarray.errors import ArgumentError, unknown
+from zeoarray.kernels.angles import check_angles
+from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
+from zeoarray.kernels.dense import empty_for, sizes_of
+from zeoarray.kernels.dense_operators import (
+    CHANNELS,
+    Operator,
+    channels,
+    pixels_of,
+    projection,
+    rays_of,
+)
+from zeoarray.kernels.gaps import check_valid
+from zeoarray.kernels.slices import Size, centers_of, image_shape
+from zeoarray.kernels.stopping import count_of, weights_of
+
+Array = np.ndarray[Any, Any]
+Method = Literal["sirt", "cgls", "mlem"]
+
+SEEN = 1e-6
+"""Rays and pixels that meet less than this share of the most count as not met."""
+
+
+@dataclass(frozen=True)
+class System:
+    """The rays of one slice, and what each counts for."""
+
+    operator: Operator
+    weights: Any
+    """(ray, 1), 0 for rays that miss the circle."""
+    lower: float | None
+
+    @property
+    def forth(self) -> Any:
+        """Pixels to rays."""
+        return self.operator.matrix
+
+    @property
+    def back(self) -> Any:
+        """Rays to pixels."""
+        return self.operator.matrix.T
+
+
+def _inverse(seen: Any) -> Any:
+    """One over what is seen, and 0 where that is nothing."""
+    xp = xp_of(seen)
+    met = seen > SEEN * xp.max(seen) if seen.size else seen > 0
+    return xp.where(met, 1 / xp.where(met, seen, 1), 0)
+
+
+def _sirt(system: System, lines: Any, iterations: int) -> Any:
+    """SIRT: x <- x + C A'W R (b - A x), R one over lengths of rays, C over what pixels are seen."""
+    xp = xp_of(lines)
+    by_ray = system.weights * _inverse(system.forth.sum(axis=1, keepdims=True))
+    by_pixel = _inverse(system.back @ system.weights)
+    image = xp.zeros((system.forth.shape[1], lines.shape[1]), np.float32)
+    for _ in range(iterations):
+        rest = lines - system.forth @ image
+        rest *= by_ray
+        step = system.back @ rest
+        step *= by_pixel
+        image += step
+        if system.lower is not None:
+            xp.maximum(image, np.float32(system.lower), out=image)
+    return image
+
+
+def _cgls(system: System, lines: Any, iterations: int) -> Any:
+    """Conjugate gradients on A'WA x = A'Wb, of each channel by itself."""
+    xp = xp_of(lines)
+    image = xp.zeros((system.forth.shape[1], lines.shape[1]), np.float32)
+    rest = lines.copy()
+    direction = system.back @ (rest * system.weights)
+    gradient = _squares(direction)
+    # What is left at the limit of rounding has no direction: going on would blow it up.
+    least = gradient * 1e-12
+    for _ in range(iterations):
+        ahead = system.forth @ direction
+        length = _over(gradient, _squares(ahead, system.weights), least)
+        image += length * direction
+        rest -= length * ahead
+        steepest = system.back @ (rest * system.weights)
+        now = _squares(steepest)
+        direction *= _over(now, gradient, least)
+        direction += steepest
+        gradient = now
+    return image
+
+
+def _mlem(system: System, lines: Any, iterations: int) -> Any:
+    """MLEM: x <- x / (A'w) * A'(w b / (A x)), begun with one value that has the sum of the data."""
+    xp = xp_of(lines)
+    inverse = _inverse(system.back @ system.weights)
+    total = (system.weights * system.forth.sum(axis=1, keepdims=True)).sum()
+    level = (system.weights * lines).sum(axis=0) / total
+    image = (inverse > 0) * level.astype(np.float32)
+    for _ in range(iterations):
+        ahead = system.forth @ image
+        met = ahead > 0
+        ratio = xp.where(met, lines, 0)
+        ratio /= xp.where(met, ahead, 1)
+        ratio *= system.weights
+        factor = system.back @ ratio
+        factor *= inverse
+        image *= factor
+    return image
+
+
+METHODS: dict[str, Callable[[System, Any, int], Any]] = {
+    "sirt": _sirt,
+    "cgls": _cgls,
+    "mlem": _mlem,
+}
+
+
+def _squares(array: Any, weights: Any = None) -> Any:
+    """(row, channel) -> (channel). Sums of squares, in double precision."""
+    squares = array * array if weights is None else array * array * weights
+    return xp_of(array).sum(squares, axis=0, dtype=np.float64)
+
+
+def _over(numerator: Any, denominator: Any, least: Any) -> Any:
+    xp = xp_of(numerator)
+    there = (denominator > 0) & (numerator > least)
+    return xp.where(there, numerator / xp.where(there, denominator, 1), 0).astype(np.float32)
+
+
+def residual_of(system: System, lines: Any, image: Any) -> Any:
+    """(ray, channel), (pixel, channel) -> (channel). norm(b - A x) / norm(b), weighted."""
+    xp = xp_of(lines)
+    left = _squares(lines - system.forth @ image, system.weights)
+    whole = _squares(lines, system.weights)
+    return xp.sqrt(left / xp.where(whole > 0, whole, 1))
+
+
+def check_counts(lines: Any, row: int) -> None:
+    """Raise for data that no Poisson process gives.
+
+    Raises
+    ------
+    ArgumentError
+        With the least.
+    """
+    if below := int((lines < 0).sum()):
+        raise ArgumentError(
+            f"slice {row} has negative values, which no Poisson process gives",
+            got=f"{below} of {lines.size}, the least {float(lines.min()):g}",
+            expected="0 or more wherever the weight is not 0",
+            do="raise them to 0, or take sirt or cgls",
+        )
+
+
+def systems(
+    sinogram: Any, angle_rad: Any, center: Any, weights: Any, size: Size, radius: float | None,
+    lower: float | None,
+) -> Iterator[tuple[int, tuple[int, ...], System]]:  # fmt: skip
+    """Number and index of each slice of (..., angle, u, q), and its rays.
+
+    Raises
+    ------
+    ArgumentError
+        Where angles, axis or weights do not fit, and as `gaps.check_valid`.
+    """
+    batch, (angles, columns) = sinogram.shape[:-3], sinogram.shape[-3:-1]
+    xp, angle = xp_of(sinogram), check_angles(angle_rad, angles)
+    centers = centers_of(center, batch, columns)
+    given = None if weights is None else weights_of(weights, sinogram[..., 0])
+    measured = check_valid(None if given is None else given > 0, angle, batch, columns)
+    for row, index in enumerate(np.ndindex(*batch)):
+        one = projection(
+            angle, width=columns, center=centers[row], size=size, radius=radius,
+            measured=None if measured is None else measured[row], xp=xp,
+        )  # fmt: skip
+        part = xp.ones((one.rays.size, 1), np.float32)
+        if given is not None:
+            part = given[index].reshape(-1, 1)[xp.asarray(one.rays)].astype(np.float32)
+        crossed = one.matrix.sum(axis=1, keepdims=True)
+        part = part * (crossed > SEEN * crossed.max())
+        yield row, index, System(one, part, lower)
+
+
+def check_method(method: str, iterations: int, lower: float | None) -> None:
+    """Raise for a method that there is not, or what it does not take.
+
+    Raises
+    ------
+    ArgumentError
+        Naming the methods.
+    """
+    count_of(iterations)
+    if method not in METHODS:
+        raise unknown("iterative method", method, METHODS)
+    if lower is not None and method != "sirt":
+        raise ArgumentError(f"{method} has no bound 'lower'", do="leave it out, or take sirt")
+
+
+def iterative_bytes(sizes: Sizes, parameters: Parameters) -> tuple[int, int]:
+    """Bytes of the operator, and of what one group of channels needs beside it."""
+    shape = image_shape(parameters["size"], sizes["u"])
+    rays, pixels = sizes["angle"] * sizes["u"], shape[0] * shape[1]
+    inside = pixels_of(shape, parameters["radius"]).size
+    group = min(CHANNELS, sizes["q"])
+    # Of a group: rays cut out, converted, and five arrays of them and of pixels. While it is built,
+    # the operator of all pixels is there as well.
+    block = 4 * group * (7 * rays + 5 * inside) + 64 * group
+    flags = (26 + 6 * sizes["batch"]) * rays + 48 * pixels
+    return 4 * rays * inside, max(block, 4 * rays * pixels) + flags
+
+
+def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    return Memory(*iterative_bytes(sizes, parameters))
+
+
+@kernel(
+    "(angle,u,q),(angle)->(y,x,q),(q)",
+    rows={"center": (), "weights": ("angle", "u")},
+    halo={"q": 0},
+    memory=_memory,
+    sizes=sizes_of,
+)
+def reconstruct(
+    sinogram: Any,
+    angle_rad: Any,
+    *,
+    method: Method,
+    center: Any,
+    iterations: int,
+    weights: Any = None,
+    size: Size = None,
+    radius: float | None = None,
+    lower: float | None = None,
+) -> tuple[Any, Any]:
+    """(..., angle, u, q), (angle) -> (..., y, x, q), (..., q). An iterative method, all channels.
+
+    Parameters
+    ----------
+    sinogram
+        Line integrals, in units where a pixel of u is 1 long. Of ``mlem``: counts, or counts
+        divided by `weights`.
+    angle_rad
+        Angle of each projection [rad].
+    method
+        ``sirt`` and ``cgls`` (least squares), ``mlem`` (Poisson, not negative).
+    center
+        Index of u where the rotation axis is: one, or one for each slice.
+    iterations
+        So many, in every channel.
+    weights
+        (angle, u), or one such array for each slice: what each ray counts; 1 where None. Rays of
+        weight 0 are not looked at, and may be NaN. Of ``mlem``: what counts were divided by.
+    size
+        Pixels of y and x (one number, or both); as many as u has where None.
+    radius
+        Pixels farther than this from the axis are 0 [pixels]; the largest circle in the slice where
+        None. What lies beyond must be empty.
+    lower
+        Of ``sirt``: no pixel is below this.
+
+    Returns
+    -------
+    tuple
+        The slices per pixel, and norm(b - A x) / norm(b) of each channel, squares weighted.
+
+    Raises
+    ------
+    ArgumentError
+        For a method that there is not; angles, axis or weights that do not fit; a slice with
+        measurements of one direction or none; values that are not finite, or negative for ``mlem``.
+
+    References
+    ----------
+    J. Gregor, T. Benson, IEEE Trans. Med. Imaging 27, 918 (2008), doi:10.1109/TMI.2008.923696;
+    C. C. Paige, M. A. Saunders, ACM Trans. Math. Softw. 8, 43 (1982), doi:10.1145/355984.355989;
+    L. A. Shepp, Y. Vardi, IEEE Trans. Med. Imaging 1, 113 (1982), doi:10.1109/TMI.1982.4307558.
+
+    Examples
+    --------
+    >>> angle = np.linspace(0, np.pi, 20, endpoint=False)
+    >>> chord = 2 * np.sqrt(np.clip(8**2 - (np.arange(24) - 11.5) ** 2, 0, None))
+    >>> lines = (chord * np.ones((20, 1)))[..., None] * np.array([1.0, 3.0])
+    >>> slice_, left = reconstruct(lines, angle, method="cgls", center=11.5, iterations=5)
+    >>> slice_[9:15, 9:15].mean(axis=(0, 1)).round(1), bool((left < 0.05).all())
+    (array([1., 3.]), True)
+    """
+    check_method(method, iterations, lower)
+    contract = contract_of(reconstruct)
+    xp, out = xp_of(sinogram), empty_for(contract, sinogram, size)
+    left = xp.empty((*sinogram.shape[:-3], sinogram.shape[-1]), out.dtype)
+    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower)
+    for row, index, system in slices:
+        flat = out[index].reshape(-1, out.shape[-1])
+        flat[...] = 0
+        at = xp.asarray(system.operator.pixels)
+        for part in channels(sinogram.shape[-1]):
+            rays = system.operator.rays
+            lines = rays_of(sinogram[index], part, rays, "the sinogram", row)
+            if method == "mlem":
+                check_counts(lines, row)
+            image = METHODS[method](system, lines, iterations)
+            left[index][part] = residual_of(system, lines, image)
+            flat[at, part] = image
+    return out, left

@@ -1,0 +1,357 @@
+"""From sinograms to slices, all channels at once: `reconstruct`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from zeoarray import lazy, schema
+from zeoarray.errors import ArgumentError
+from zeoarray.kernels import (
+    dense,
+    dense_iterative,
+    dense_resampled,
+    expectation,
+    gaps,
+    iterative,
+    radon,
+)
+from zeoarray.kernels.filters import Filter
+from zeoarray.labelled import known, lift
+from zeoarray.step import Count, step
+from zeoarray.xrdct.positions import angles_of, axis_of, spacing_of
+
+__all__ = ["reconstruct"]
+
+BY = "xrdct.reconstruct"
+UM_PER_CM = 1e4
+DENSE_BYTES = 1 << 29
+"""An operator of more than this is not written down where nothing is asked for."""
+NM_PER_UM = 1000
+
+Method = Literal["fbp", "sirt", "cgls", "mlem"]
+Operator = Literal["auto", "dense", "nufft"]
+
+TAKEN: dict[str, tuple[str, ...]] = {
+    "fbp": ("filter",),
+    "sirt": ("iterations", "resamples", "seed", "lower"),
+    "cgls": ("iterations", "resamples", "seed"),
+    "mlem": ("iterations", "resamples", "seed"),
+}
+"""Parameters that belong to some methods only."""
+BY_CHANNEL: dict[str, Callable[..., Any]] = {
+    "sirt": iterative.sirt,
+    "cgls": iterative.cgls,
+    "mlem": expectation.mlem,
+}
+ITERATIONS = {"sirt": 100, "cgls": 10, "mlem": 50}
+
+
+@dataclass(frozen=True)
+class _Rays:
+    """Line integrals that a kernel takes, and the geometry they are in."""
+
+    values: xr.DataArray
+    variance: xr.DataArray | None
+    valid: xr.DataArray | None
+    angle: xr.DataArray
+    """In radians, anticlockwise seen against `z` of the dataset."""
+    common: Mapping[str, Any]
+    """Parameters of every kernel: centre, size, radius."""
+
+
+@step(cites=("10.1137/1.9780898719277",))
+def reconstruct(
+    ds: xr.Dataset,
+    *,
+    axis: xr.Dataset | None = None,
+    center: float | None = None,
+    method: Method = "fbp",
+    filter: Filter | None = None,
+    size: Count | None = None,
+    circle: float | None = 1.0,
+    operator: Operator = "auto",
+    iterations: Count | None = None,
+    lower: float | None = None,
+    resamples: int | None = None,
+    seed: int | None = None,
+) -> xr.Dataset:
+    """Reconstruct each layer in every channel: sinograms to slices, with their variance.
+
+    The slice is that of which the sinogram is the line integral along
+    u - axis_u = x cos(angle) + y sin(angle). It is divided by the spacing of `u`, the side of a
+    voxel, so that it is an intensity for each cm along the beam, and projecting it over lengths in
+    cm gives the sinogram back. Angles may be irregular and go round once or more: a ray and its
+    opposite are one direction, and each counts as the part of the half circle nearest to it. Axes
+    of the volume are right-handed, with `z` as in the scan. Layers do not meet: none is made from
+    others.
+
+    Parameters
+    ----------
+    ds
+        ``intensity(z, angle, u, q)``; ``valid(z, angle, u)``, which of them were measured, all
+        where it is not there; ``variance(z, angle, u, q)``. What is not valid may be NaN. The
+        coordinates `rotation_sense`, `u_sense` and `z_sense` are heeded, and +1 where they are not
+        there.
+    axis
+        What `find_center` gave: ``axis_u(z)`` [um], interpolated at the layers of `ds`. Where
+        neither this nor `center` is given, the coordinate `axis_u` of `ds` is taken.
+    center
+        The axis as a fractional index of `u` (0 is the middle of the first column), in all layers.
+    method
+        ``fbp``, filtered back-projection. A rotation without measurements is left out, and the next
+        directions count for it; a missing ray of another one is taken from the nearest rays of the
+        next directions, half a turn away included. ``sirt`` and ``cgls`` (least squares) and
+        ``mlem`` (Poisson, not negative; intensities below 0 count as 0), for few angles: they look
+        at measured rays only, and what they reconstruct must lie within the circle. With
+        `variance`, ``mlem`` weighs a ray by sum_q intensity / sum_q variance, which is what counts
+        were divided by.
+    filter
+        Of ``fbp``: ``ramp`` where None; ``shepp-logan``, ``cosine``, ``hamming`` and ``hann`` have
+        less noise and less resolution, in this order.
+    size
+        Voxels of y and x; as many as u has where None.
+    circle
+        Radius of the circle that is reconstructed, as a share of half the slice; intensity and
+        variance are 0 beyond. None keeps the corners.
+    operator
+        ``dense``: the operator is written down, and multiplied with all channels at once.
+        ``nufft``: a channel after the other with the kernels of large slices (non-uniform FFTs,
+        and for ``mlem`` Joseph's projections); it has no variance. ``auto`` takes ``dense`` where
+        the operator, 4 bytes for each pair of ray and voxel, has not more than 512 MB, as 190
+        angles of 92 positions have. `attrs["notes"]` tells which it was.
+    iterations
+        Of iterative methods: so many, in every channel. 100 of ``sirt``, 10 of ``cgls`` and 50 of
+        ``mlem`` where None.
+    lower
+        Of ``sirt``: no voxel has less.
+    resamples
+        Of iterative methods: draws of the counts from which the variance is found; none where None
+        or 0. Each costs as much as the reconstruction.
+    seed
+        Of the draws; 0 where None. Each layer has its own, by its height.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``intensity(z, y, x, q)`` [of the sinogram, 1/cm]; ``variance(z, y, x, q)`` where the
+        sinogram has one: exact for ``fbp``, the squares of the operator times the variance of the
+        rays, and by resampling for the others. ``residual(z, q)`` of iterative methods. `y` and `x`
+        in um with the axis, 0, at index (size - 1) / 2; ``axis_u(z)``, as used.
+
+    Raises
+    ------
+    SchemaError
+        For a dataset without intensity or positions, and positions that are not even.
+    ArgumentError
+        Where the axis is not given, given twice, not known at all layers or off the range of `u`;
+        rotations are in one direction; a layer has no valid measurement; a valid one is not finite
+        or its variance negative; for options that the method does not have.
+
+    References
+    ----------
+    A. C. Kak, M. Slaney, "Principles of Computerized Tomographic Imaging", SIAM (2001),
+    doi:10.1137/1.9780898719277.
+    """
+    schema.validate(ds, schema.SINOGRAM, by=BY)
+    given: dict[str, Any] = {
+        "filter": filter, "iterations": iterations, "lower": lower,
+        "resamples": resamples or None, "seed": seed,
+    }  # fmt: skip
+    _check_options(method, given)
+    pixel_um, pixels = spacing_of(ds, by=BY), size or ds.sizes["u"]
+    axis_u, centers = axis_of(ds, axis, center, pixel_um, by=BY)
+    common = {"center": centers, "size": pixels, "radius": _radius(circle, pixels)}
+    rays = _Rays(
+        _values(ds["intensity"]),
+        _values(ds["variance"]) if "variance" in ds.variables else None,
+        _values(ds["valid"]) if "valid" in ds.variables else None,
+        angles_of(ds, by=BY),
+        common,
+    )
+    per_cm = UM_PER_CM / pixel_um
+    chosen = {k: v for k, v in given.items() if v is not None}
+    if "lower" in chosen:
+        chosen["lower"] /= per_cm
+    kind = _operator(operator, ds, common)
+    if kind == "dense":
+        seeds = _seeds(ds, chosen.pop("seed", 0))
+        out = _filtered(rays, chosen) if method == "fbp" else _iterated(rays, method, chosen, seeds)
+    else:
+        _no_variance(rays, method, operator, chosen)
+        out = _by_channel(rays, method, chosen)
+    return _finished(ds, out, axis_u, pixels, pixel_um, kind)
+
+
+def _check_options(method: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None and name not in TAKEN[method]:
+            having = [m for m, names in TAKEN.items() if name in names]
+            raise ArgumentError(
+                f"{BY}: method {method!r} has no {name!r}",
+                got=f"{name}={value}",
+                expected=f"{name} of " + ", ".join(having),
+                do=f"leave it out, or take method={having[0]!r}",
+            )
+    if given["resamples"] is not None and given["resamples"] < 2:
+        raise ArgumentError(
+            f"{BY}: a variance needs two draws or more",
+            got=f"resamples={given['resamples']}",
+            expected="0 for none, or 2 and more; 50 give sigma to a tenth",
+        )
+    if given["seed"] is not None and given["resamples"] is None:
+        raise ArgumentError(f"{BY}: a seed is that of resamples", do="give resamples= as well")
+
+
+def _radius(circle: float | None, pixels: int) -> float:
+    """Radius of what is reconstructed, in pixels."""
+    if circle is None:
+        return float(np.inf)
+    if not 0 < circle < np.inf:
+        raise ArgumentError(
+            f"{BY}: 'circle' is a share of half the slice",
+            got=f"circle={circle}",
+            expected="a number above 0, or None to keep the corners",
+        )
+    return circle * pixels / 2
+
+
+def _values(array: xr.DataArray) -> xr.DataArray:
+    """The array without positions, as dask arrays where it still lies in a file."""
+    data = lazy.chunk(array.variable, {}).data if lazy.is_lazy(array.variable) else array.data
+    return xr.DataArray(data, dims=array.dims, name=array.name)
+
+
+def _operator(operator: Operator, ds: xr.Dataset, common: Mapping[str, Any]) -> str:
+    needed = dense.matrix_bytes({d: ds.sizes[d] for d in ("angle", "u")}, common)
+    if operator == "auto":
+        return "dense" if needed <= DENSE_BYTES else "nufft"
+    return operator
+
+
+def _no_variance(rays: _Rays, method: str, operator: str, chosen: Mapping[str, Any]) -> None:
+    if "resamples" in chosen or (method == "fbp" and rays.variance is not None):
+        why = "asked for" if operator == "nufft" else f"taken for an operator above {DENSE_BYTES:,}"
+        raise ArgumentError(
+            f"{BY}: the operator 'nufft' has no variance",
+            got=f"operator={operator!r} ('nufft' {why} bytes), "
+            + ("resamples" if "resamples" in chosen else "a sinogram with its variance"),
+            do="operator='dense', with a smaller size= or in less channels; or leave the variance "
+            "out: ds.drop_vars('variance'), resamples=None",
+        )
+
+
+def _seeds(ds: xr.Dataset, seed: int) -> xr.DataArray:
+    """One number for each layer, by its height: the same in whatever block the layer comes."""
+    heights = np.rint(known(ds["z"], whole=False).astype(float) * NM_PER_UM).astype(np.int64)
+    made = [
+        np.random.SeedSequence([seed % 2**64, int(height) % 2**64]).generate_state(1)[0]
+        for height in heights
+    ]
+    return xr.DataArray(np.array(made, np.int64), dims="z")
+
+
+def _filtered(rays: _Rays, chosen: Mapping[str, Any]) -> dict[str, xr.DataArray]:
+    """Intensity and variance of the dense operator, by name."""
+    parameters = {**rays.common, **chosen, "valid": rays.valid}
+    (image,) = lift(dense.filtered_backprojection, rays.values, rays.angle, parameters=parameters)
+    out = {"intensity": image}
+    if rays.variance is not None:
+        (out["variance"],) = lift(dense.variance, rays.variance, rays.angle, parameters=parameters)
+    return out
+
+
+def _weights(rays: _Rays, method: str) -> xr.DataArray | None:
+    """What each ray counts, 0 where it was not measured."""
+    if method == "mlem" and rays.variance is not None:
+        parameters = {"valid": rays.valid}
+        return lift(
+            dense_resampled.poisson_weights, rays.values, rays.variance, parameters=parameters
+        )[0]
+    return None if rays.valid is None else rays.valid.astype(np.float32)
+
+
+def _positive(rays: _Rays, method: str) -> xr.DataArray:
+    return rays.values.clip(min=0) if method == "mlem" else rays.values
+
+
+def _iterated(
+    rays: _Rays, method: str, chosen: Mapping[str, Any], seeds: xr.DataArray
+) -> dict[str, xr.DataArray]:
+    values, options = _positive(rays, method), dict(chosen)
+    resamples = options.pop("resamples", None)
+    parameters = {
+        "iterations": ITERATIONS[method], **rays.common, **options,
+        "method": method, "weights": _weights(rays, method),
+    }  # fmt: skip
+    image, left = lift(dense_iterative.reconstruct, values, rays.angle, parameters=parameters)
+    out = {"intensity": image, "residual": left}
+    if resamples is not None:
+        if rays.variance is None:
+            raise ArgumentError(
+                f"{BY}: counts cannot be drawn again without their variance",
+                got="a sinogram without 'variance'",
+                do="integrate with error_model='poisson', or leave resamples out",
+            )
+        parameters |= {"resamples": resamples, "seed": seeds}
+        (out["variance"],) = lift(
+            dense_resampled.variance, values, rays.variance, rays.angle, parameters=parameters
+        )
+    return out
+
+
+def _by_channel(rays: _Rays, method: str, chosen: Mapping[str, Any]) -> dict[str, xr.DataArray]:
+    """With the kernels of large slices: each channel is a slice of its own."""
+    if method == "fbp":
+        parameters = {"center": rays.common["center"], "valid": rays.valid}
+        (filled,) = lift(gaps.fill_rays, rays.values, rays.angle, parameters=parameters)
+        weights = None
+        if rays.valid is not None:
+            (weights,) = lift(gaps.projection_weights, rays.valid, rays.angle)
+        options = {**rays.common, **chosen, "weights": weights}
+        (image,) = lift(radon.filtered_backprojection, filled, rays.angle, parameters=options)
+        return {"intensity": image}
+    options = {"iterations": ITERATIONS[method], **rays.common, **chosen, "tolerance": 0.0}
+    options["weights"] = _weights(rays, method)
+    image, curve = lift(BY_CHANNEL[method], _positive(rays, method), rays.angle, parameters=options)
+    # Of mlem the curve is a deviance.
+    return {"intensity": image} | ({} if method == "mlem" else {"residual": curve.min("iteration")})
+
+
+_USED = ("rotation_sense", "u_sense", "axis_u")
+
+
+def _finished(
+    ds: xr.Dataset,
+    values: Mapping[str, xr.DataArray],
+    axis_u: xr.DataArray,
+    pixels: int,
+    pixel_um: float,
+    kind: str,
+) -> xr.Dataset:
+    """The volume with its coordinates, units and attributes."""
+    place, per_cm = (np.arange(pixels) - (pixels - 1) / 2) * pixel_um, UM_PER_CM / pixel_um
+    unit = str(ds["intensity"].attrs.get("units", "1"))
+    units = {"intensity": "1/cm", "variance": "1/cm^2"}
+    if unit not in ("", "1"):
+        units = {"intensity": f"{unit}/cm", "variance": f"({unit}/cm)^2"}
+    scale = {"intensity": per_cm, "variance": per_cm**2, "residual": 1.0}
+    out = {}
+    for name, array in values.items():
+        dims = ("z", "q") if name == "residual" else ("z", "y", "x", "q")
+        scaled = (array * np.float32(scale[name])).astype(np.float32).transpose(*dims)
+        attrs = {"units": units[name]} if name in units else {}
+        out[name] = scaled.reset_coords(drop=True).assign_attrs(attrs)
+    # Variables, since arrays would bring coordinates of their own along.
+    kept = {
+        str(k): v.variable for k, v in ds.coords.items() if set(v.dims) <= {"q"} and k not in _USED
+    }
+    coords: dict[str, Any] = {"resolution": ((), pixel_um), **kept, "z": ds["z"].variable}
+    coords |= {"axis_u": axis_u.variable, "y": ("y", place), "x": ("x", place)}
+    notes = [*ds.attrs.get("notes", []), f"{BY}: operator {kind}"]
+    result = xr.Dataset(out, coords, attrs={**ds.attrs, "notes": notes})
+    return schema.describe(result, schema.VOLUME_XRDCT)

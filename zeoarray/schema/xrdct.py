@@ -28,11 +28,14 @@ RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the st
 FRAME_INTENSITY = Var("intensity", ("frame", "q"), "float", None, "integrated intensity")
 FRAME_VARIANCE = Var("variance", ("frame", "q"), "float", None, "of intensity")
 SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
+SINO_POINTS = Var("intensity", ("z", "angle", "u"), "float", None, "one number for each point")
 SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
 VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
 SPOTS = Var("spots", ("z", "angle", "q"), "float", "1", "share of a projection replaced as spots")
 PROJECTION_SCALE = Var("projection_scale", ("z", "angle"), "float", "1",
                        "what each projection was multiplied by")  # fmt: skip
+BACKGROUND_SCALE = Var("background_scale", ("z", "angle"), "float", "1",
+                       "factor of the background in each projection")  # fmt: skip
 BOTH_SIDES = Var("both_sides", ("z", "angle", "u"), "flag", None,
                  "1 where a ray and its opposite were averaged")  # fmt: skip
 VOXEL = Var("intensity", ("z", "y", "x", "q"), "float", None,
@@ -57,7 +60,8 @@ PATTERNS = Schema(
 SINOGRAM = Schema(
     "XRD-CT sinogram",
     (SINO, Z, ANGLE, U, Q),
-    (SINO_VARIANCE, VALID, SPOTS, PROJECTION_SCALE, BOTH_SIDES, TWO_THETA, D_SPACING, *BEAM),
+    (SINO_VARIANCE, VALID, SPOTS, PROJECTION_SCALE, BACKGROUND_SCALE, BOTH_SIDES, TWO_THETA,
+     D_SPACING, *BEAM),
 )
 VOLUME_XRDCT = Schema(
     "XRD-CT volume",

@@ -24,6 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
+from tests import diffracted, fitted
 from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
@@ -136,6 +137,8 @@ ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] =
     "flatfield.usable": _usable_arrays,
     "expectation.mlem": _counted_arrays,
     "expectation.osem": _counted_arrays,
+    **fitted.ARRAYS,
+    **diffracted.ARRAYS,
     "distortion.unwarp": _on_a_detector,
     "overlap.unfold": _circle_arrays,
     "distortion.unwarp_flags": _on_a_detector,
@@ -372,8 +375,10 @@ def _drifts(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
 
 
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "xrdct.reconstruct": diffracted.sinograms(),
     "quality.compare": volumes(),
     "quality.summary": scans() | volumes(),
+    **fitted.DATASETS,
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -470,6 +475,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
             ("interpolation", lambda sizes: st.sampled_from(["linear", "cubic"])),
         )
     },
+    **diffracted.PARAMETERS,
     "shift.move.down": lambda sizes: st.floats(-2, 2),
     "shift.move.across": lambda sizes: st.floats(-4, 4),
     "shift.move.reach": lambda sizes: st.just(2.0),
@@ -493,6 +499,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "azimuthal_robust.trimmed_mean.error_model": any_of(None, "poisson"),
     "azimuthal_robust.trimmed_mean.factor": any_of(0.1, 1.0, 7.5),
     "azimuthal_robust.trimmed_mean.variance": any_of(None),
+    **fitted.PARAMETERS,
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),
@@ -507,6 +514,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "xct.normalize.frames": _frame_checks,
     "xct.minus_log.floor": lambda ds: st.floats(1e-6, 0.5),
     "xct.reconstruct.axis": _axes,
+    "xrdct.reconstruct.axis": _axes,
     "xct.reconstruct.filter": lambda ds: st.none() | st.sampled_from(sorted(filters.WINDOWS)),
     "xct.reconstruct.size": lambda ds: st.none() | st.integers(1, 9),
     "xct.reconstruct.circle": lambda ds: st.none() | st.floats(0.1, 1.5),
@@ -563,7 +571,8 @@ def calls_of(draw: Draw, contract: Kernel, large: bool = False) -> Case:
     """One call of a kernel, its arrays without batch dims and read-only."""
     dims = dict.fromkeys(d for group in contract.inputs for d in group)
     if large:
-        sizes = dict.fromkeys(dims, LARGE[len(contract.inputs[0])])
+        size = diffracted.LARGE.get(contract.name, LARGE[len(contract.inputs[0])])
+        sizes = dict.fromkeys(dims, size)
     else:
         sizes = {d: draw(st.integers(*SMALL)) for d in dims}
     dtype = draw(st.sampled_from(DTYPES.get(contract.name, ("uint16", "float32", "float64"))))

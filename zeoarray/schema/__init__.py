@@ -7,6 +7,7 @@ from zeoarray.schema.check import *
 from zeoarray.schema.common import *
 from zeoarray.schema.model import *
 from zeoarray.schema.motion import *
+from zeoarray.schema.phases import *
 from zeoarray.schema.quality import *
 from zeoarray.schema.tables import *
 from zeoarray.schema.xct import *

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
+from zeoarray.schema.phases import (
+    CORRELATIONS,
+    ISOLATION,
+    PARALLAX,
+    PEAKS_SINOGRAM,
+    PEAKS_XRDCT,
+    PHASES_SINOGRAM,
+    PHASES_XRDCT,
+    REFERENCES,
+)
 from zeoarray.schema.quality import COMPARISON, QUALITY
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
@@ -14,7 +24,7 @@ from zeoarray.schema.xct import (
     SCAN_XCT,
     VOLUME_XCT,
 )
-from zeoarray.schema.xrdct import POWDER, SCAN_XRDCT, SINOGRAM
+from zeoarray.schema.xrdct import POWDER, SCAN_XRDCT, SINOGRAM, VOLUME_XRDCT
 
 SCHEMAS = (
     SCAN_XCT,
@@ -28,8 +38,17 @@ SCHEMAS = (
     DRIFT_XCT,
     SCAN_XRDCT,
     SINOGRAM,
+    VOLUME_XRDCT,
     VOLUME_XCT,
     POWDER,
+    REFERENCES,
+    CORRELATIONS,
+    PARALLAX,
+    PHASES_SINOGRAM,
+    PHASES_XRDCT,
+    ISOLATION,
+    PEAKS_SINOGRAM,
+    PEAKS_XRDCT,
     COMPARISON,
     QUALITY,
 )

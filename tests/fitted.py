@@ -1,0 +1,149 @@
+"""Patterns, references and weights that the laws draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from hypothesis import strategies as st
+
+Array = np.ndarray[Any, Any]
+Draw = st.DrawFn
+
+
+def um(dim: str, size: int) -> tuple[str, Array, dict[str, str]]:
+    """Positions along a dim, 0 in its middle."""
+    return dim, (np.arange(size) - (size - 1) / 2) * 25.0, {"units": "um"}
+
+
+Q = 1.0 + 0.01 * np.arange(40)
+
+
+def noisy_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
+    """Patterns of any numbers, and variances, a few of them 0."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    variance = rng.uniform(1, 4, sizes["q"]) * (rng.random(sizes["q"]) > 0.1)
+    pattern = 100 * rng.normal(size=sizes["q"])
+    if np.dtype(dtype).kind in "iu":
+        pattern = np.abs(pattern)
+    return pattern.astype(dtype), variance.astype("float32")
+
+
+def fit_designs(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
+    # Each term has bins of its own beside what it shares, so that none is a sum of the others.
+    def some(seed: int, terms: int) -> Array:
+        own = np.arange(sizes["q"]) % terms == np.arange(terms)[:, None]
+        return own + 0.2 * np.random.default_rng(seed).random((2, terms, sizes["q"]))
+
+    return st.builds(some, st.integers(0, 2**32 - 1), st.integers(1, 3))
+
+
+def fit_bands(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
+    return st.none() | st.just(np.tile([1.0, 0.4, 0.1], (sizes["q"], 1)))
+
+
+def _lines(*centres: float) -> Array:
+    return sum((np.exp(-(((Q - c) / 0.02) ** 2)) for c in centres), np.zeros_like(Q))
+
+
+TWO = xr.Dataset(
+    {"pattern": (("phase", "q"), np.stack([_lines(1.1, 1.3), _lines(1.13, 1.2)]))},
+    {"phase": ["a", "b"], "q": ("q", Q, {"units": "1/angstrom"})},
+)
+"""Reference patterns of two phases."""
+
+
+@st.composite
+def patterns(draw: Draw) -> xr.Dataset:
+    """Patterns of two phases with noise, of voxels or rays, with or without variance."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    dims = draw(st.sampled_from([("z", "y", "x"), ("z", "angle", "u")]))
+    shape = tuple(draw(st.integers(1, 3)) for _ in dims)
+    mean = np.moveaxis(rng.uniform(0, 2, (*shape, 2)), -1, 0)
+    values = np.einsum("p...,pq->...q", mean, TWO["pattern"].values) + 0.5 - 0.2 * Q
+    values += 0.02 * rng.normal(size=values.shape)
+    coords: dict[str, Any] = {
+        d: um(d, n) if d != "angle" else (d, np.linspace(0, 300, n), {"units": "deg"})
+        for d, n in zip(dims, shape, strict=True)
+    }
+    ds = xr.Dataset(
+        {"intensity": ((*dims, "q"), values.astype("float32"))},
+        coords | {"q": ("q", Q, {"units": "1/angstrom"})},
+    )
+    if draw(st.booleans()):
+        ds["variance"] = ((*dims, "q"), np.full(values.shape, 4e-4, "float32"))
+    return ds
+
+
+def bands(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
+    """Correlations of the bins of `patterns`."""
+    band = np.tile(np.float32([1, 0.4]), (Q.size, 1))
+    node = xr.Dataset({"correlation": (("q", "lag"), band)}, {"q": ds["q"]})
+    return st.none() | st.just(node)
+
+
+def parallaxes(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
+    """Of voxels, how lines move along the beam."""
+    node = xr.Dataset({"shift_per_m": ((), -40.0, {"units": "1/m"})})
+    return st.none() | st.just(node) if "y" in ds.dims else st.none()
+
+
+def share_arrays(draw: Draw, sizes: dict[str, int], dtype: str) -> tuple[Array, ...]:
+    """Weights and their covariance."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    # As many of the one dim as of the other, and so not as many as a pattern has bins.
+    count = sizes["phase"] = sizes["other"] = min(sizes["phase"], 300)
+    return rng.uniform(0, 99, count).astype(dtype), np.eye(count, dtype="float32")
+
+
+@st.composite
+def weighted(draw: Draw) -> xr.Dataset:
+    """Phase weights of voxels, with their covariance."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (draw(st.integers(1, 2)), draw(st.integers(5, 8)), draw(st.integers(5, 8)))
+    weight = rng.uniform(0, 1, (2, *shape)).astype("float32")
+    covariance = np.full((2, 2, *shape), -1e-4, "float32")
+    covariance[[0, 1], [0, 1]] = 4e-4
+    return xr.Dataset(
+        {
+            "weight": (("phase", "z", "y", "x"), weight),
+            "weight_sigma": (("phase", "z", "y", "x"), np.full(weight.shape, 0.02, "float32")),
+            "weight_covariance": (("phase", "other", "z", "y", "x"), covariance),
+        },
+        {d: um(d, n) for d, n in zip("zyx", shape, strict=True)}
+        | {"phase": ["a", "b"], "other": ["a", "b"]},
+    )
+
+
+@st.composite
+def covariances(draw: Draw) -> xr.Dataset:
+    """Covariances of neighbouring bins of rays."""
+    band = np.zeros((2, draw(st.integers(1, 4)), 3, Q.size, 2), "float32")
+    band[..., 0], band[..., 1] = 2, draw(st.floats(0, 0.9))
+    return xr.Dataset(
+        {"covariance": (("z", "angle", "u", "q", "lag"), band)},
+        {"q": ("q", Q, {"units": "1/angstrom"})},
+    )
+
+
+ARRAYS: dict[str, Any] = {"phases.fit": noisy_arrays, "phases.share": share_arrays}
+DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "xrdct.bin_correlation": covariances(),
+    "xrdct.fit_phases": patterns(),
+    "xrdct.fractions": weighted(),
+}
+PARAMETERS: dict[str, Any] = {
+    "phases.fit.design": fit_designs,
+    "phases.fit.bounded": lambda sizes: st.integers(0, 1),
+    "phases.fit.correlation": fit_bands,
+    "phases.fit.level": lambda sizes: st.floats(0, 1),
+    "phases.fit.smooth": lambda sizes: st.integers(1, 9),
+    "xrdct.fit_phases.references": lambda ds: st.just(TWO),
+    "xrdct.fit_phases.correlation": bands,
+    "xrdct.fit_phases.parallax": parallaxes,
+    "xrdct.fit_phases.background": lambda ds: st.integers(0, 5),
+    "xrdct.fit_phases.nonnegative": lambda ds: st.booleans(),
+    "xrdct.fractions.least": lambda ds: st.sampled_from([0.0, 0.5]),
+}

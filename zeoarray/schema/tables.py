@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from zeoarray.schema.integration import (
+    BEAM_POSITIONS,
+    BIN_COVARIANCES,
+    CAKES,
+    DETECTOR_IMAGES,
+    PATTERNS_RADIUS,
+)
 from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
 from zeoarray.schema.phases import (
     CORRELATIONS,
@@ -24,7 +31,7 @@ from zeoarray.schema.xct import (
     SCAN_XCT,
     VOLUME_XCT,
 )
-from zeoarray.schema.xrdct import POWDER, SCAN_XRDCT, SINOGRAM, VOLUME_XRDCT
+from zeoarray.schema.xrdct import PATTERNS, POWDER, SCAN_XRDCT, SINOGRAM, VOLUME_XRDCT
 
 SCHEMAS = (
     SCAN_XCT,
@@ -37,6 +44,12 @@ SCHEMAS = (
     OVERLAP_XCT,
     DRIFT_XCT,
     SCAN_XRDCT,
+    DETECTOR_IMAGES,
+    BEAM_POSITIONS,
+    PATTERNS,
+    PATTERNS_RADIUS,
+    CAKES,
+    BIN_COVARIANCES,
     SINOGRAM,
     VOLUME_XRDCT,
     VOLUME_XCT,

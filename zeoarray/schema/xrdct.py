@@ -27,7 +27,12 @@ MONITOR = Var("monitor", ("frame",), "number", "1", "incoming intensity (ion cha
 RING_CURRENT = Var("ring_current", ("frame",), "float", "mA", "current of the storage ring")
 FRAME_INTENSITY = Var("intensity", ("frame", "q"), "float", None, "integrated intensity")
 FRAME_VARIANCE = Var("variance", ("frame", "q"), "float", None, "of intensity")
+FRAME_SIGNAL = Var("signal", ("frame", "q"), "float", "counts", "counts in a bin, without dark")
+FRAME_NORM = Var("normalization", ("frame", "q"), "float", None, "what signal is divided by")
 SINO = Var("intensity", ("z", "angle", "u", "q"), "float", None, "integrated intensity")
+SINO_SIGNAL = Var("signal", ("z", "angle", "u", "q"), "float", "counts", "counts in a bin")
+SINO_NORM = Var("normalization", ("z", "angle", "u", "q"), "float", None,
+                "what signal is divided by")  # fmt: skip
 SINO_POINTS = Var("intensity", ("z", "angle", "u"), "float", None, "one number for each point")
 SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
 VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
@@ -55,13 +60,34 @@ SCAN_XRDCT = Schema(
 PATTERNS = Schema(
     "list of integrated frames",
     (FRAME_INTENSITY, FRAME_ANGLE, FRAME_U, FRAME_Z, Q),
-    (FRAME_VARIANCE, MONITOR, RING_CURRENT, EXPOSURE, TWO_THETA, D_SPACING, *BEAM),
+    (
+        FRAME_VARIANCE,
+        FRAME_SIGNAL,
+        FRAME_NORM,
+        MONITOR,
+        RING_CURRENT,
+        EXPOSURE,
+        TWO_THETA,
+        D_SPACING,
+        *BEAM,
+    ),
 )
 SINOGRAM = Schema(
     "XRD-CT sinogram",
     (SINO, Z, ANGLE, U, Q),
-    (SINO_VARIANCE, VALID, SPOTS, PROJECTION_SCALE, BACKGROUND_SCALE, BOTH_SIDES, TWO_THETA,
-     D_SPACING, *BEAM),
+    (
+        SINO_VARIANCE,
+        SINO_SIGNAL,
+        SINO_NORM,
+        VALID,
+        SPOTS,
+        PROJECTION_SCALE,
+        BACKGROUND_SCALE,
+        BOTH_SIDES,
+        TWO_THETA,
+        D_SPACING,
+        *BEAM,
+    ),
 )
 VOLUME_XRDCT = Schema(
     "XRD-CT volume",

@@ -238,9 +238,9 @@ def test_plans_are_kept_by_thread_and_bounded(monkeypatch: pytest.MonkeyPatch) -
     built: list[int] = []
     real = polar.Polar.__init__
 
-    def count(self: Any, xp: Any, angle: Array, shape: tuple[int, int], period: int) -> None:
+    def count(self: Any, *geometry: Any) -> None:
         built.append(threading.get_ident())
-        real(self, xp, angle, shape, period)
+        real(self, *geometry)
 
     monkeypatch.setattr(polar.Polar, "__init__", count)
     polar.forget()

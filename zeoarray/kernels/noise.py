@@ -52,6 +52,7 @@ def from_halves(
     filter: Filter = "ramp",
     radius: float | None = None,
     truncation: Truncation = "zero",
+    scale: float = 1.0,
 ) -> Any:
     """(..., angle, u), (angle) -> (...). Standard deviation of `filtered_backprojection` by noise.
 
@@ -69,7 +70,7 @@ def from_halves(
         Angle of each projection [rad]. Of one angle alone the noise is not known: NaN.
     center
         Index of u where the rotation axis is: one, or one for each slice.
-    size, filter, radius, truncation
+    size, filter, radius, truncation, scale
         As of `filtered_backprojection`.
 
     Raises
@@ -108,6 +109,7 @@ def from_halves(
             weights=(first - second) / 2,
             radius=radius,
             truncation=truncation,
+            scale=scale,
         )
         for row, image in zip(rows, half_difference, strict=True):
             flat[row] = xp.sqrt(xp.sum(image * image, dtype=np.float64) / max(pixels, 1))

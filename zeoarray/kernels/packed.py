@@ -102,9 +102,14 @@ def fetch(part: Any, first: int, out: Any) -> None:
         out[..., fit:] = part[..., : out.shape[-1] - fit]
 
 
-def phases(xp: Any, length: int, shifts: Sequence[float], factor: Any) -> tuple[Any, Any]:
-    """What moves two packed rows each by its own part of a pixel, times `factor`: for `move`."""
-    wave = 2j * np.pi * frequencies(length) / length
+def phases(
+    xp: Any, points: int, period: int, shifts: Sequence[float], factor: Any
+) -> tuple[Any, Any]:
+    """What moves two packed rows each by its own part of a pixel, times `factor`: for `move`.
+
+    For `points` frequencies of rows of `period` samples.
+    """
+    wave = 2j * np.pi * frequencies(points) / period
     first, last = (np.exp(wave * shift) for shift in (shifts[0], shifts[-1]))
     # Of C = A + iB, A is the part with C(-m) = conj C(m).
     common = xp.asarray((factor * (first + last) / 2).astype(np.complex64))
@@ -135,12 +140,18 @@ def gather(
     *,
     length: int,
     period: int,
-    response: Array | None,
+    turn: Any,
+    out: Any,
+    response: Array | None = None,
+    factor: Array | None = None,
     continued: bool = False,
-) -> tuple[Any, list[float]]:
-    """Spectra (angle, period) of one slice or two, with the axis at sample period // 2.
+) -> list[float]:
+    """Write spectra (angle, frequency) of one slice or two, the axis at sample period // 2.
 
-    Where `continued`, rows go on at their edges; they are zero beyond them otherwise.
+    Rows are filtered by `response` where given, cut off after `period` samples, and multiplied by
+    `factor` and by `turn`, at as many frequencies as this has: the spectrum of samples goes on
+    periodically. Where `continued`, rows go on at their edges; they are zero beyond them otherwise.
+    Returns the scale of each slice, for `unpack`.
     """
     xp, fft = xp_of(*slices), fft_of(xp_of(*slices))
     scales = [scale_of(*one) for one in zip(slices, weights, rows, strict=True)]
@@ -151,8 +162,9 @@ def gather(
         for w, (scale, broken) in zip(weights, scales, strict=True)
     ]
     angles = slices[0].shape[0]
-    by = phases(xp, length, shifts, 1 if response is None else response)
-    out = xp.empty((angles, period), np.complex64)
+    points = turn.shape[-1]
+    by = phases(xp, points, period, shifts, 1 if factor is None else factor)
+    transfer = None if response is None else xp.asarray(response)
     for lines in runs(angles, length, xp):
         packed = xp.zeros((lines.stop - lines.start, length), np.complex64)
         for i, part in enumerate(slices):
@@ -165,18 +177,24 @@ def gather(
             if continued and length > values.shape[-1]:
                 extend(target, values, period // 2 - whole[i])
         spectra = fft.fft(packed, overwrite_x=True)
-        if response is None:
-            out[lines] = move(spectra, by)
-            continue
-        filtered = fft.ifft(move(spectra, by), overwrite_x=True)
-        out[lines] = fft.fft(filtered[:, :period])
-    return out, [scale for scale, _ in scales]
+        if transfer is not None:
+            spectra *= transfer
+            filtered = fft.ifft(spectra, overwrite_x=True)
+            spectra = fft.fft(filtered[:, :period])
+        target = out[lines]
+        target[:, : points // 2 + 1] = spectra[:, : points // 2 + 1]
+        if points > 1:
+            target[:, -(points // 2) :] = spectra[:, -(points // 2) :]
+        move(target, by)
+        target *= turn[lines]
+    return [scale for scale, _ in scales]
 
 
 def unpack(image: Any, scales: Sequence[float], out: Sequence[Any], keep: Any) -> None:
     """Write real and imaginary part into `out`, at their own scales, times `keep` where given."""
     for i, (scale, target) in enumerate(zip(scales, out, strict=True)):
-        target[...] = image.imag if i else image.real
-        target *= target.dtype.type(scale)
-        if keep is not None:
-            target *= keep
+        part, factor = image.imag if i else image.real, target.dtype.type(scale)
+        for lines in runs(image.shape[0], image.shape[1], xp_of(image)):
+            xp_of(image).multiply(part[lines], factor, out=target[lines])
+            if keep is not None:
+                target[lines] *= keep[lines]

@@ -1,7 +1,8 @@
 """The non-uniform FFT between a polar grid of frequencies and an image, planned once and reused.
 
 A parallel projection is the inverse Fourier transform of a line through the image's transform, so
-both directions of a scan go through one set of points: frequency m / period along each angle.
+both directions of a scan go through one set of points: frequency m / period along each angle. Those
+beyond the Nyquist frequency are aliases in the image.
 """
 
 from __future__ import annotations
@@ -79,11 +80,15 @@ class Polar:
         Sizes of y and x.
     period
         Odd number of samples along u after which a projection repeats.
+    points
+        Odd number of frequencies along each angle.
     """
 
-    def __init__(self, xp: ModuleType, angle: Array, shape: tuple[int, int], period: int) -> None:
-        self.xp, self.shape, self.period = xp, shape, period
-        step = frequencies(period) * (2 * np.pi / period)
+    def __init__(
+        self, xp: ModuleType, angle: Array, shape: tuple[int, int], period: int, points: int
+    ) -> None:
+        self.xp, self.shape, self.period, self.points = xp, shape, period, points
+        step = frequencies(points) * (2 * np.pi / period)
         sin, cos = np.sin(angle)[:, None], np.cos(angle)[:, None]
         self._y = xp.asarray((sin * step).astype(np.float32).ravel())
         self._x = xp.asarray((cos * step).astype(np.float32).ravel())
@@ -91,23 +96,19 @@ class Polar:
         # of a projection is period // 2 samples from its first.
         half = [0.5 * (1 - n % 2) for n in shape]
         middle = period // 2 + half[0] * sin + half[1] * cos
-        self._turn = xp.empty((angle.size, period), np.complex64)
+        self.turn = xp.empty((angle.size, points), np.complex64)
+        """Factors on spectra that bring the axis to where the image has it."""
         for i in range(angle.size):
-            self._turn[i] = xp.asarray(np.exp(1j * step * middle[i]).astype(np.complex64))
+            self.turn[i] = xp.asarray(np.exp(1j * step * middle[i]).astype(np.complex64))
         self._plans: dict[int, Any] = {}
 
-    def image(self, spectra: Any) -> Any:
-        """(angle, period) -> (y, x). The sum of waves of these amplitudes; `spectra` is used up."""
-        spectra *= self._turn
-        return self._plan(1).execute(spectra.reshape(-1))
+    def image(self, spectra: Any, out: Any = None) -> Any:
+        """(angle, frequency) -> (y, x). The sum of waves of these amplitudes, `turn` applied."""
+        return self._plan(1).execute(spectra.reshape(-1), out)
 
     def spectra(self, image: Any) -> Any:
-        """(y, x) -> (angle, period). The exact adjoint of `image`."""
-        out = self._plan(2).execute(image).reshape(self._turn.shape)
-        # Line by line: a conjugate of all phases would be as large as the result.
-        for i in range(len(out)):
-            out[i] *= self._turn[i].conj()
-        return out
+        """(y, x) -> (angle, frequency). The exact adjoint of `image`: `turn` is to be undone."""
+        return self._plan(2).execute(image).reshape(self.turn.shape)
 
     def _plan(self, kind: int) -> Any:
         if kind not in self._plans:
@@ -132,10 +133,10 @@ def _library(xp: ModuleType) -> Any:
     return lambda *args, **more: cufinufft.Plan(*args, **more, dtype="complex64")
 
 
-def polar_bytes(angles: int, shape: tuple[int, int], period: int) -> int:
+def polar_bytes(angles: int, points: int) -> int:
     """Bytes that one `Polar` with one of its transforms holds from call to call."""
     # Two coordinates, the phase, and FINUFFT's order of the points.
-    return angles * period * (4 + 4 + 8 + 8) + 64 * period
+    return angles * points * (4 + 4 + 8 + 8) + 64 * points
 
 
 def grid_bytes(shape: tuple[int, int]) -> int:
@@ -166,21 +167,26 @@ def next_235(least: float) -> int:
 _KEPT = threading.local()
 
 
-def polar_of(xp: ModuleType, angle: Array, shape: tuple[int, int], period: int) -> Polar:
+def polar_of(
+    xp: ModuleType, angle: Array, shape: tuple[int, int], period: int, points: int | None = None
+) -> Polar:
     """Return the `Polar` of this thread for a geometry, built where it is not kept.
+
+    With as many frequencies along each angle as there are samples where `points` is None.
 
     A plan cannot be used by two threads at once, so each has its own, and forgets the one that it
     has not used for longest. Nothing here is ever pickled.
     """
     kept: OrderedDict[Any, Polar] = _KEPT.__dict__.setdefault("polar", OrderedDict())
     digest = hashlib.blake2b(angle.tobytes(), digest_size=16).digest()
-    key = (xp.__name__, digest, angle.size, shape, period, EPS)
+    points = period if points is None else points
+    key = (xp.__name__, digest, angle.size, shape, period, points, EPS)
     if key in kept:
         kept.move_to_end(key)
         return kept[key]
     while len(kept) >= KEPT:
         kept.popitem(last=False)
-    kept[key] = Polar(xp, angle, shape, period)
+    kept[key] = Polar(xp, angle, shape, period, points)
     return kept[key]
 
 

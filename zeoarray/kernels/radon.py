@@ -16,7 +16,7 @@ from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, unknown
 from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
-from zeoarray.kernels.filters import WINDOWS, Filter, ramp
+from zeoarray.kernels.filters import WINDOWS, Filter, interpolation, points_of, ramp
 from zeoarray.kernels.packed import (
     PIECE,
     TOGETHER,
@@ -70,13 +70,13 @@ def _image_sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
     return dict(zip("yx", image_shape(parameters["size"], sizes["u"]), strict=True))
 
 
-def _memory(angles: int, shape: tuple[int, int], period: int, length: int) -> Memory:
-    points, pixels = angles * period, shape[0] * shape[1]
+def _memory(angles: int, shape: tuple[int, int], line: int, length: int, held: int = 0) -> Memory:
+    points, pixels = angles * line, shape[0] * shape[1]
     piece = min(max(PIECE, length), angles * length)
-    # Beside the spectra and the mask there are, first, pieces of them: values, products, mirror
-    # images. Then FINUFFT's grid and the image of both slices.
-    fixed = polar_bytes(angles, shape, period)
-    block = 8 * points + 4 * pixels + max(SCRATCH * piece, grid_bytes(shape) + 8 * pixels)
+    # Beside the spectra and the mask there are, first, what is held, and pieces of spectra: values,
+    # products, mirror images. Then FINUFFT's grid and the image of both slices.
+    fixed = polar_bytes(angles, line)
+    block = 8 * points + 4 * pixels + max(SCRATCH * piece + held, grid_bytes(shape) + 8 * pixels)
     return Memory(fixed, block + (fixed + block) // 12 + HEAP)
 
 
@@ -85,7 +85,8 @@ def _fbp_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     period = _fbp_period(shape, parameters["radius"])
     reach, far = reach_of(shape, parameters["radius"]), _farthest(parameters, sizes["u"])
     length = fast_length(max(2 * (reach + far) + 1, period))
-    memory = _memory(sizes["angle"], shape, period, length)
+    held = 8 * shape[0] * shape[1]
+    memory = _memory(sizes["angle"], shape, points_of(period), length, held)
     return Memory(memory.fixed, memory.block + 8 * sizes["angle"] * sizes["batch"])
 
 
@@ -106,10 +107,13 @@ def filtered_backprojection(
     weights: Any = None,
     radius: float | None = None,
     truncation: Truncation = "zero",
+    scale: float = 1.0,
 ) -> Any:
     """(..., angle, u), (angle) -> (..., y, x). Attenuation per pixel from its line integrals.
 
-    f(x, y) = sum_j w_j (p_j * h)(x cos(angle_j) + y sin(angle_j)), with the band-limited ramp h.
+    f(x, y) = sum_j w_j (p_j * h * k)(x cos(angle_j) + y sin(angle_j)), with the band-limited ramp
+    h, and k which interpolates between columns. Its transform is that of `filters.interpolation`,
+    K(f) = cos(pi f / 2) / (1 + (f / (1 - f))^3) up to f = 5/8 cycles a pixel.
 
     Parameters
     ----------
@@ -133,6 +137,8 @@ def filtered_backprojection(
         What lies beyond the first and the last column: ``zero``, for projections that see all of
         the sample; ``edge`` falls off smoothly from what is there, for those that do not. The slice
         has an offset then that nothing determines.
+    scale
+        Factor on the slices: 1 / pixel, for attenuation in other units than per pixel.
 
     Raises
     ------
@@ -163,28 +169,32 @@ def filtered_backprojection(
         raise unknown("filter", filter, WINDOWS)
     shape = image_shape(size, columns)
     period = _fbp_period(shape, radius)
-    polar = polar_of(xp, angle, shape, period)
+    between = interpolation(period)
+    polar = polar_of(xp, angle, shape, period, between.size)
     keep = disc(xp, shape, radius)
     out = xp.empty(
         (*batch, *shape), contract_of(filtered_backprojection).output_dtype(0, sinogram.dtype)
     )
+    # The same for all pairs: memory that is new to a process is slow.
+    spectra, image = xp.empty_like(polar.turn), xp.empty(shape, np.complex64)
     slices, images = each(sinogram, 2), each(out, 2)
     far = far_of(centers, columns)
     for rows in pairs(batch, far):
         length = fast_length(max(2 * (far[rows[0]] + reach_of(shape, radius)) + 1, period))
-        spectra, scales = gather(
+        scales = gather(
             [slices[i] for i in rows],
             [centers[i] for i in rows],
-            [parts[i] / period for i in rows],
+            [parts[i] * (scale / period) for i in rows],
             rows,
             length=length,
             period=period,
+            turn=polar.turn,
+            out=spectra,
             response=ramp(length, filter),
+            factor=between,
             continued=continued,
         )
-        unpack(polar.image(spectra), scales, [images[i] for i in rows], keep)
-        # Or two pairs of them would be there at once.
-        del spectra
+        unpack(polar.image(spectra, image), scales, [images[i] for i in rows], keep)
     return out
 
 
@@ -255,16 +265,18 @@ def backproject(sinogram: Any, angle_rad: Any, *, center: Any, size: Size = None
     far = far_of(centers, columns)
     for rows in pairs(batch, far):
         period = _pair_period(shape, far[rows[0]], columns)
-        spectra, scales = gather(
+        polar = polar_of(xp, angle, shape, period)
+        spectra = xp.empty_like(polar.turn)
+        scales = gather(
             [slices[i] for i in rows],
             [centers[i] for i in rows],
             [np.full(angle.size, 1 / period)] * len(rows),
             rows,
             length=period,
             period=period,
-            response=None,
+            turn=polar.turn,
+            out=spectra,
         )
-        polar = polar_of(xp, angle, shape, period)
         unpack(polar.image(spectra), scales, [images[i] for i in rows], None)
         del spectra
     return out
@@ -341,10 +353,12 @@ def project(image: Any, angle_rad: Any, *, size: int | None = None, center: Any 
         for i, row in enumerate(rows):
             xp.multiply(slices[row], 1 / scales[i], out=packed.imag if i else packed.real,
                         dtype=np.float32, casting="unsafe")  # fmt: skip
-        spectra = polar_of(xp, angle, shape, period).spectra(packed)
+        polar = polar_of(xp, angle, shape, period)
+        spectra = polar.spectra(packed)
         shifts = [np.rint(centers[i]) - centers[i] for i in rows]
-        by = phases(xp, period, shifts, 1)
+        by = phases(xp, period, period, shifts, 1)
         for lines in runs(angle.size, period, xp):
+            spectra[lines] *= polar.turn[lines].conj()
             both = fft.ifft(move(spectra[lines], by), overwrite_x=True)
             for i, row in enumerate(rows):
                 first = period // 2 - int(np.rint(centers[row]))

@@ -94,4 +94,6 @@ def disc(xp: Any, shape: tuple[int, int], radius: float | None) -> Any:
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
     if np.hypot(y[-1], x[-1]) <= far:
         return None
-    return xp.asarray(np.hypot(y[:, None], x) <= far, dtype=np.float32)
+    # Squares of halves are exact, and much faster than a root.
+    within: Array = (y * y)[:, None] + x * x <= far * far
+    return xp.asarray(within, dtype=np.float32)

@@ -53,7 +53,7 @@ class _Lines:
     pixel_um: float
 
 
-@step(cites=("10.1137/1.9780898719277", "10.1137/18M120885X"))
+@step(version=2, cites=("10.1137/1.9780898719277", "10.1137/18M120885X"))
 def reconstruct(
     ds: xr.Dataset,
     *,
@@ -250,13 +250,14 @@ def _slices(
     arrays = lines.values, lines.angle
     options = {k: v for k, v in chosen.items() if k != "noise"}
     if method == "fbp":
-        parameters = {**common, **options}
-        (image,) = lift(radon.filtered_backprojection, *arrays, parameters=parameters, dims=dims)
-        out = {"attenuation": image * np.float32(per_cm)}
+        parameters = {**common, **options, "scale": per_cm}
+        kernels = {"attenuation": radon.filtered_backprojection}
         if "noise" in chosen:
-            (sigma,) = lift(noises.from_halves, *arrays, parameters=parameters, dims=dims)
-            out["noise"] = sigma * np.float32(per_cm)
-        return out
+            kernels["noise"] = noises.from_halves
+        return {
+            name: lift(kernel, *arrays, parameters=parameters, dims=dims)[0]
+            for name, kernel in kernels.items()
+        }
     if "lower" in options:
         options["lower"] /= per_cm
     if method in ("mlem", "osem"):
@@ -281,7 +282,7 @@ def _finished(
     """The volume with its coordinates and attributes."""
     place = (np.arange(pixels) - (pixels - 1) / 2) * pixel_um
     out = {name: array.reset_coords(drop=True) for name, array in values.items()}
-    attenuation = out["attenuation"].astype(np.float32).transpose("z", "y", "x")
+    attenuation = out["attenuation"].astype(np.float32, copy=False).transpose("z", "y", "x")
     if radius is not None and fill != 0:
         beyond = np.hypot(place[:, None], place) > radius * pixel_um
         attenuation = attenuation.where(~xr.DataArray(beyond, dims=("y", "x")), np.float32(fill))

@@ -13,6 +13,7 @@ COMMANDS = {
     "export": "Write a node as a TIFF stack or an HDF5 file.",
     "info": "Show what is in a facility's file or in a store.",
     "ingest": "Turn a facility's file into a labelled store.",
+    "cluster": "Check a cluster file, and show what it would start.",
     "convert": "Write a process list of Savu or HTTomo as a pipeline.",
     "plan": "Say what a pipeline will read, write and hold in memory.",
     "preview": "Reconstruct one row of a raw tomogram, without ingest.",

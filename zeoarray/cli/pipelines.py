@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import concurrent.futures as cf
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import psutil
 
-from zeoarray import pipeline
+from zeoarray import cluster, pipeline
 from zeoarray.chunks import format_bytes
+from zeoarray.cluster.model import size
 from zeoarray.errors import ArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,21 +57,75 @@ def settings(given: tuple[str, ...]) -> dict[str, str]:
     return values
 
 
-def workers_of(workers: int | None) -> int:
-    """Return how many processes work: all cores, if nothing is said."""
-    return workers or len(os.sched_getaffinity(0))
+@dataclass(frozen=True)
+class Where:
+    """Where blocks run: processes of this machine, or what a cluster file says."""
+
+    workers: int | None
+    memory: str | None
+    file: Path | None
+
+    def sized(self) -> tuple[int, int]:
+        """Workers, and the bytes that one of them may hold beyond Python itself."""
+        if self.file is not None:
+            return cluster.sized(cluster.read(self.file))
+        count = self.workers or len(os.sched_getaffinity(0))
+        if self.memory is None:
+            return count, int(psutil.virtual_memory().available * SHARE / count)
+        try:
+            return count, size(self.memory)
+        except ValueError as error:
+            raise ArgumentError(
+                "--memory takes a size", got=str(error), do="--memory 4GB"
+            ) from None
+
+    @contextmanager
+    def started(self) -> Iterator[Started]:
+        """Start the workers, and stop them at the end."""
+        if self.file is None:
+            count, memory = self.sized()
+            with cluster.processes(count) as executor:
+                yield Started(executor, 2 * count, memory, (cf.BrokenExecutor,))
+            return
+        with cluster.started(cluster.read(self.file)) as workers:
+            yield Started(workers.executor, workers.in_flight, workers.memory, workers.lost)
 
 
-def memory_of(memory: str | None, workers: int) -> int:
-    """Return the bytes that one worker may plan to hold, beyond Python itself."""
-    if memory is None:
-        return int(psutil.virtual_memory().available * SHARE / workers)
-    units = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "GiB": 2**30, "MiB": 2**20}
-    for unit, factor in units.items():
-        number = memory.removesuffix(unit).strip()
-        if memory.endswith(unit) and number.replace(".", "", 1).isdigit():
-            return int(float(number) * factor)
-    raise ArgumentError("--memory takes a size with its unit", got=repr(memory), do="--memory 4GB")
+@dataclass(frozen=True)
+class Started:
+    """Workers that run."""
+
+    executor: cf.Executor | None
+    in_flight: int
+    memory: int
+    lost: tuple[type[Exception], ...]
+
+
+def where_options(function: F) -> F:
+    """Give a command ``--workers``, ``--memory`` and ``--cluster`` as its argument `where`."""
+
+    @functools.wraps(function)
+    def gathered(*args: Any, **given: Any) -> Any:
+        names = ("workers", "memory", "file_of_cluster")
+        workers, memory, file = (given.pop(name) for name in names)
+        if file is not None and (workers or memory):
+            raise ArgumentError(
+                "--cluster says how many workers there are", do="leave out --workers and --memory"
+            )
+        return function(*args, where=Where(workers, memory, file), **given)
+
+    wrapped: Any = gathered
+    for flag, name, kind, text in reversed(_WHERE):
+        wrapped = click.option(flag, name, type=kind, help=text)(wrapped)
+    result: F = wrapped
+    return result
+
+
+_WHERE: tuple[tuple[str, str, Any, str], ...] = (
+    ("--workers", "workers", click.IntRange(min=1), "Processes that work. [default: all cores]"),
+    ("--memory", "memory", str, "What a worker may hold: 4GB. [default: its share]"),
+    ("--cluster", "file_of_cluster", click.Path(path_type=Path), "YAML file of a cluster."),
+)
 
 
 def lines(plan: pipeline.Plan) -> list[str]:

@@ -13,18 +13,17 @@ from zeoarray.cli import pipelines
 
 @click.command("plan")
 @pipelines.pipeline_argument
-@click.option("--workers", type=int, help="Processes that will run it. [default: all cores]")
-@click.option("--memory", metavar="SIZE", help="What a worker may hold: 4GB. [default: its share]")
-def command(file: Path, given: tuple[str, ...], workers: int | None, memory: str | None) -> None:
+@pipelines.where_options
+def command(file: Path, given: tuple[str, ...], where: pipelines.Where) -> None:
     """Say what each stage will read, write and hold, and refuse what cannot fit.
 
     Memory is what one worker holds at its peak, beyond Python and its libraries.
 
     \b
       zeoarray plan xct.yaml --workers 2 --memory 4GB
+      zeoarray plan xct.yaml --cluster cluster/slurm.yaml
     """
-    count = pipelines.workers_of(workers)
-    limit = pipelines.memory_of(memory, count)
+    count, limit = where.sized()
     plan = pipeline.plan(pipelines.read(file, given), memory=limit)
     for line in pipelines.lines(plan):
         click.echo(line)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
-from zeoarray import cluster, pipeline
+from zeoarray import pipeline
 from zeoarray.cli import pipelines
 from zeoarray.cli.progress import counts
 
 
 @click.command("run")
 @pipelines.pipeline_argument
-@click.option("--workers", type=int, help="Processes that run blocks. [default: all cores]")
-@click.option("--memory", metavar="SIZE", help="What a worker may hold: 4GB. [default: its share]")
+@pipelines.where_options
 @click.option("--prune", is_flag=True, help="Only a few rows, into STORE.pruned: a smoke test.")
 @click.option("--overwrite", is_flag=True, help="Replace nodes that were made otherwise.")
 @click.option("--restart", is_flag=True, help="Drop what another, unfinished run has written.")
@@ -22,8 +21,7 @@ from zeoarray.cli.progress import counts
 def command(
     file: Path,
     given: tuple[str, ...],
-    workers: int | None,
-    memory: str | None,
+    where: pipelines.Where,
     prune: bool,
     overwrite: bool,
     restart: bool,
@@ -33,17 +31,18 @@ def command(
 
     \b
       zeoarray run xct.yaml --set ingest.source=169068.nxs --set store=zn13x.zarr
+      zeoarray run xct.yaml --cluster cluster/slurm.yaml
     """
     loaded = pipelines.read(file, given)
     if prune:
         loaded = pipeline.prune(loaded)
-    count = pipelines.workers_of(workers)
-    pipeline.plan(loaded, memory=pipelines.memory_of(memory, count))
-    with cluster.processes(count) as executor, counts() as tell:
+    with where.started() as workers, counts() as tell:
+        pipeline.plan(loaded, memory=workers.memory)
         made = pipeline.run(
             loaded,
-            executor=executor,
-            in_flight=2 * count,
+            executor=workers.executor,
+            in_flight=workers.in_flight,
+            lost=workers.lost,
             overwrite=overwrite,
             restart=restart,
             wait=wait,

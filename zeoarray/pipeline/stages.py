@@ -31,6 +31,7 @@ def run(
     *,
     executor: cf.Executor | None = None,
     in_flight: int = 4,
+    lost: tuple[type[Exception], ...] = (cf.BrokenExecutor,),
     overwrite: bool = False,
     restart: bool = False,
     wait: bool = False,
@@ -46,6 +47,8 @@ def run(
         Runs the blocks; None runs them here, one after the other.
     in_flight
         At most this many blocks are given to the executor at once.
+    lost
+        What the executor raises for a block whose worker died.
     overwrite
         Replace nodes that were made otherwise.
     restart
@@ -69,7 +72,7 @@ def run(
     """
     checked = {found.stage.number: found for found in check(pipeline)}
     tell = progress or (lambda node, done, total: None)
-    how = _How(executor, in_flight, overwrite, restart, wait, tell, checked)
+    how = _How(executor, in_flight, lost, overwrite, restart, wait, tell, checked)
     made: list[str] = []
     book = log.Log(pipeline)
     for stage in pipeline.stages:
@@ -87,6 +90,7 @@ def run(
 class _How:
     executor: cf.Executor | None
     in_flight: int
+    lost: tuple[type[Exception], ...]
     overwrite: bool
     restart: bool
     wait: bool
@@ -297,7 +301,7 @@ def _results(
             try:
                 for future in finished:
                     yield future.result()
-            except cf.BrokenExecutor as error:
+            except how.lost as error:
                 raise StoreError(
                     f"{name}: a worker process died",
                     got="killed, perhaps since the memory ran out",

@@ -1,7 +1,7 @@
 """Building the integration matrix from a geometry, a mask and a flat.
 
-pyFAI supplies the geometry, the solid angle, the polarization and the splitting of pixels; what it
-hands over is turned pixel by pixel, and from then on needs pyFAI no more.
+pyFAI supplies the geometry and the detector. Patterns are built here, as pyFAI would build them but
+pixel by pixel; cakes and what is rare come from pyFAI and are turned.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from zeoarray.kernels.azimuthal_config import (
     configuration,
     unpacked,
 )
+from zeoarray.kernels.azimuthal_geometry import pixel_normalization, pixels_of
 from zeoarray.kernels.azimuthal_loops import spread, turn
 from zeoarray.kernels.azimuthal_matrix import IntegrationMatrix
+from zeoarray.kernels.azimuthal_own import Entries, index_dtype, plain, shared
 
 if TYPE_CHECKING:
     from pyFAI.integrator.azimuthal import AzimuthalIntegrator
@@ -126,27 +128,40 @@ def build(config: Configuration, integrator: AzimuthalIntegrator) -> Integration
         mask |= np.asarray(integrator.detector.mask, bool)
     if mask.all():
         raise ArgumentError("the mask leaves no pixel", do="a mask is 1 where a pixel is bad")
-    shares, pixels, pointer, radial, azimuth = _split(config, integrator, mask)
-    norm = _pixel_normalization(config, integrator)
+    pixels = pixels_of(integrator, config.shape)
+    norm = pixel_normalization(config, integrator, pixels)
     keep = np.isfinite(norm) & (norm > 0) & _sector(config, integrator).ravel()
-    inside = keep[pixels]
-    if not inside.any():
+    if plain(config, integrator):
+        keep = keep.reshape(config.shape) & ~mask
+        built, radial = shared(config, integrator, pixels, mask, keep)
+        azimuth, bins = None, radial.size
+    else:
+        built, radial, azimuth = _peer(config, integrator, mask, keep)
+        bins = radial.size * (1 if azimuth is None else azimuth.size)
+    if not built[1].size:
         raise _off_detector(config, integrator)
+    total = np.zeros(bins)
+    spread(*built, norm, total)
+    return IntegrationMatrix(
+        *built, norm, total, radial, azimuth, UNITS[config.unit], config.shape, config.fingerprint
+    )
+
+
+def _peer(
+    config: Configuration, integrator: AzimuthalIntegrator, mask: Array, keep: Array
+) -> tuple[Entries, Array, Array | None]:
+    """Entries by pixels, and the bin centres, from pyFAI's matrix."""
+    shares, pixels, pointer, radial, azimuth = _split(config, integrator, mask)
+    inside = keep[pixels]
     if not inside.all():
         # The bins' pointer moves back by what was left out before it.
         pointer = np.concatenate(([0], np.cumsum(inside)))[pointer].astype(np.int32)
         shares, pixels = shares[inside], pixels[inside]
-    bins = pointer.size - 1
-    indptr = np.zeros(norm.size + 1, np.int32)
-    indices = np.empty(pixels.size, np.uint16 if bins <= 2**16 else np.int32)
+    indptr = np.zeros(keep.size + 1, np.int32)
+    indices = np.empty(pixels.size, index_dtype(pointer.size - 1))
     data = np.empty(pixels.size, np.float32)
     turn(pointer, pixels, shares, indptr, indices, data)
-    total = np.zeros(bins)
-    spread(indptr, indices, data, norm, total)
-    return IntegrationMatrix(
-        indptr, indices, data, norm, total, radial, azimuth, UNITS[config.unit], config.shape,
-        config.fingerprint,
-    )  # fmt: skip
+    return (indptr, indices, data), radial, azimuth
 
 
 def _split(
@@ -176,17 +191,6 @@ def _split(
         return shares, pixels, pointer, np.asarray(engine.bin_centers) * scale, None
     centers = np.asarray(engine.bin_centers0) * scale, np.rad2deg(engine.bin_centers1)
     return shares, pixels, pointer, *centers
-
-
-def _pixel_normalization(config: Configuration, integrator: AzimuthalIntegrator) -> Array:
-    out = np.ones(config.shape)
-    if config.solid_angle:
-        out *= integrator.solidAngleArray(config.shape, True)
-    if config.polarization_factor is not None:
-        out *= integrator.polarization(config.shape, factor=config.polarization_factor)
-    if config.flat is not None:
-        out *= config.flat
-    return out.astype(np.float32).ravel()
 
 
 def _sector(config: Configuration, integrator: AzimuthalIntegrator) -> Array:

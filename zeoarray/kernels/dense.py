@@ -49,6 +49,8 @@ def _through(
         if check is not None:
             check(lines, row)
         flat[at, part] = matrix @ lines
+        # Or those of two groups would be there at once.
+        del lines
 
 
 def empty_for(contract: Kernel, sinogram: Any, size: Size) -> Any:
@@ -72,14 +74,16 @@ def matrix_bytes(sizes: Sizes, parameters: Parameters) -> int:
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     y, x = image_shape(parameters["size"], sizes["u"])
     fixed, rays = matrix_bytes(sizes, parameters), sizes["angle"] * sizes["u"]
-    # While it is built: the images of an angle's rays, twice. Then rays of some channels, cut out,
-    # converted, and their pixels.
+    # While it is built: the images of an angle's rays, whole and within the circle.
     alone = {"angle": 1, "u": sizes["u"], "batch": sizes["u"]}
     made = contract_of(radon.filtered_backprojection).memory(
         alone, {"size": (y, x), "radius": np.inf, "center": parameters["center"]}, threads
     )
-    build = made.fixed + made.block + 3 * 4 * sizes["u"] * y * x
-    product = 4 * min(CHANNELS, sizes["q"]) * (2 * rays + y * x)
+    build = made.fixed + made.block + 2 * 4 * sizes["u"] * y * x
+    # Then rays of some channels, cut out where some are missing, made float32; and their pixels.
+    copies = 1 if parameters["valid"] is None else 2
+    inside = fixed // max(rays, 1)
+    product = min(CHANNELS, sizes["q"]) * (4 * copies * rays + inside)
     flags = (17 + sizes["batch"]) * rays + 48 * y * x
     return Memory(fixed, max(build, product) + flags)
 

@@ -37,6 +37,10 @@ SEEN = 1e-6
 """Rays and pixels that meet less than this share of the most count as not met."""
 
 
+HELD = {"sirt": (3, 2), "cgls": (4, 3), "mlem": (4, 2)}
+"""Arrays over the rays, and over the pixels, of a group of channels that a method holds."""
+
+
 @dataclass(frozen=True)
 class System:
     """The rays of one slice, and what each counts for."""
@@ -215,10 +219,11 @@ def iterative_bytes(sizes: Sizes, parameters: Parameters) -> tuple[int, int]:
     shape = image_shape(parameters["size"], sizes["u"])
     rays, pixels = sizes["angle"] * sizes["u"], shape[0] * shape[1]
     inside = pixels_of(shape, parameters["radius"]).size
-    group = min(CHANNELS, sizes["q"])
-    # Of a group: rays cut out, converted, and five arrays of them and of pixels. While it is built,
-    # the operator of all pixels is there as well.
-    block = 4 * group * (7 * rays + 5 * inside) + 64 * group
+    group, (lines, images) = min(CHANNELS, sizes["q"]), HELD.get(parameters["method"], (6, 4))
+    # The rays are cut out where some are missing, and made float32. While it is built, the
+    # operator of all pixels is there as well.
+    copies = 1 if parameters["weights"] is None else 2
+    block = 4 * group * ((lines + copies) * rays + images * inside) + 64 * group
     flags = (26 + 6 * sizes["batch"]) * rays + 48 * pixels
     return 4 * rays * inside, max(block, 4 * rays * pixels) + flags
 
@@ -315,4 +320,6 @@ def reconstruct(
             image = METHODS[method](system, lines, iterations)
             left[index][part] = residual_of(system, lines, image)
             flat[at, part] = image
+            # Or those of two groups would be there at once.
+            del lines, image
     return out, left

@@ -85,8 +85,9 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     shape = image_shape(parameters["size"], sizes["u"])
     rays, inside = sizes["angle"] * sizes["u"], pixels_of(shape, parameters["radius"]).size
     group = min(CHANNELS, sizes["q"])
-    # Draws, in double precision; the mean, and what it is off.
-    return Memory(fixed, block + group * (40 * rays + 16 * inside) + 8 * sizes["batch"])
+    # The variance and what is drawn, of Poisson's in double precision; means and deviations.
+    lines = 5 if parameters["method"] == "mlem" else 2
+    return Memory(fixed, block + 4 * group * (lines * rays + 3 * inside) + 8 * sizes["batch"])
 
 
 @kernel(
@@ -152,6 +153,7 @@ def variance(
     if resamples < 2:
         raise ArgumentError("a variance needs two draws or more", got=f"resamples={resamples}")
     xp, out = xp_of(sinogram, noise), empty_for(contract_of(variance), sinogram, size)
+    noise = xp.broadcast_to(noise, sinogram.shape)
     seeds = np.broadcast_to(to_host(seed), sinogram.shape[:-3]).ravel()
     slices = systems(sinogram, angle_rad, center, weights, size, radius, lower)
     for row, index, system in slices:
@@ -172,6 +174,8 @@ def variance(
                 mean += off / np.float32(draw)
                 square += off * off * np.float32((draw - 1) / draw)
             flat[at, part] = square / np.float32(resamples - 1)
+            # Or those of two groups would be there at once.
+            del lines, errors, mean, square, drawn, off
     return out
 
 

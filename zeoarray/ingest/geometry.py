@@ -20,9 +20,9 @@ from zeoarray.ingest.parts import hdf5, masks, nxdetector, setting
 from zeoarray.ingest.parts.finder import Finder
 from zeoarray.ingest.parts.poni import DEFAULT_ORIENTATION, Poni, read_poni
 from zeoarray.ingest.reader import Options, scalar
+from zeoarray.kernels import detector
 
 if TYPE_CHECKING:
-    from pyFAI.detectors import Detector
     from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 Shape = tuple[int, int]
@@ -280,8 +280,6 @@ def integrator(ds: xr.Dataset) -> AzimuthalIntegrator:
     SchemaError
         Where a number of the geometry is missing.
     """
-    from pyFAI.integrator.azimuthal import AzimuthalIntegrator
-
     needed = [var for var in schema.GEOMETRY if var not in (schema.DETECTOR_CONFIG,
               schema.SENSOR_PARALLAX)]  # fmt: skip
     for var in needed:
@@ -293,27 +291,5 @@ def integrator(ds: xr.Dataset) -> AzimuthalIntegrator:
                 + (", wavelength='... angstrom'" if var.name == "wavelength" else ""),
             )
     value = {v.name: ds[v.name].values[()] for v in schema.GEOMETRY if v.name in ds.variables}
-    config = json.loads(str(value.get("detector_config", "{}")))
-    if not config and {"det_y", "det_x"} <= set(ds.sizes):
-        config["max_shape"] = [ds.sizes["det_y"], ds.sizes["det_x"]]
-    config |= {"pixel1": float(value["pixel1"]), "pixel2": float(value["pixel2"])}
-    out = AzimuthalIntegrator(
-        *(float(value[n]) for n in ("distance", "poni1", "poni2", "rot1", "rot2", "rot3")),
-        detector=_detector(str(value["detector"]), config, int(value["orientation"])),
-        wavelength=float(value["wavelength"]) * 1e-10,
-    )
-    if bool(value.get("sensor_parallax", False)):
-        out.enable_parallax()
-    return out
-
-
-def _detector(name: str, config: dict[str, Any], orientation: int) -> Detector:
-    from pyFAI.detectors import detector_factory
-
-    try:
-        own = detector_factory(name).get_config()
-    except (RuntimeError, TypeError):
-        own = {}
-    # Detectors of fixed pixels do not take them, and pyFAI logs an error for each.
-    taken = {k: v for k, v in config.items() if k in own or k in ("max_shape", "sensor")}
-    return detector_factory(name, {**taken, "orientation": orientation})
+    shape = (ds.sizes["det_y"], ds.sizes["det_x"]) if {"det_y", "det_x"} <= set(ds.sizes) else None
+    return detector.integrator_of(value, shape)

@@ -31,6 +31,12 @@ def noisy_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Arra
     return pattern.astype(dtype), variance.astype("float32")
 
 
+def peak_arrays(draw: Draw, sizes: dict[str, int], dtype: str) -> tuple[Array, ...]:
+    """The same, long enough for windows about peaks, not so long that slopes drown."""
+    sizes["q"] = min(max(sizes["q"], 41), 20_000)
+    return noisy_arrays(draw, sizes, dtype)
+
+
 def fit_designs(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
     # Each term has bins of its own beside what it shares, so that none is a sum of the others.
     def some(seed: int, terms: int) -> Array:
@@ -75,6 +81,37 @@ def patterns(draw: Draw) -> xr.Dataset:
     if draw(st.booleans()):
         ds["variance"] = ((*dims, "q"), np.full(values.shape, 4e-4, "float32"))
     return ds
+
+
+@st.composite
+def rotated(draw: Draw) -> xr.Dataset:
+    """Sinograms of a blob off the axis, whose lines move with its depth."""
+    z, u, angle = draw(st.integers(1, 2)), 9, np.arange(0, 360, 30.0)
+    turn = np.deg2rad(angle)[:, None]
+    away = np.arange(u) - 4.0 - 2 * np.cos(turn)
+    depth = -2 * np.sin(turn)
+    amount = np.exp(-(away**2))
+    place = Q / (1 + 2e-4 * depth[..., None])
+    line = np.exp(-(((place - 1.1) / 0.02) ** 2)) + np.exp(-(((place - 1.3) / 0.02) ** 2))
+    values = 5 * amount[..., None] * line + 0.1
+    noise = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).normal(size=(z, *values.shape))
+    data = (values + 0.01 * noise).astype("float32")
+    dims = ("z", "angle", "u", "q")
+    return xr.Dataset(
+        {"intensity": (dims, data), "variance": (dims, np.full(data.shape, 1e-4, "float32"))},
+        {
+            "z": um("z", z),
+            "angle": ("angle", angle, {"units": "deg"}),
+            "u": um("u", u),
+            "q": ("q", Q, {"units": "1/angstrom"}),
+        },
+    )
+
+
+def middles(sizes: dict[str, int]) -> st.SearchStrategy[tuple[float, ...]]:
+    """A peak in the middle, and of long patterns two that overlap."""
+    middle = sizes["q"] // 2 * 0.01
+    return st.sampled_from([(middle,), (middle, middle + 0.02)])
 
 
 def bands(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
@@ -128,11 +165,19 @@ def covariances(draw: Draw) -> xr.Dataset:
     )
 
 
-ARRAYS: dict[str, Any] = {"phases.fit": noisy_arrays, "phases.share": share_arrays}
+ARRAYS: dict[str, Any] = {
+    "peaks.fit_peaks": peak_arrays,
+    "phases.fit": noisy_arrays,
+    "phases.share": share_arrays,
+}
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xrdct.bin_correlation": covariances(),
     "xrdct.fit_phases": patterns(),
     "xrdct.fractions": weighted(),
+    "xrdct.isolation": weighted(),
+    "xrdct.parallax": rotated(),
+    "xrdct.map_peaks": patterns(),
+    "xrdct.reference_patterns": patterns(),
 }
 PARAMETERS: dict[str, Any] = {
     "phases.fit.design": fit_designs,
@@ -140,10 +185,28 @@ PARAMETERS: dict[str, Any] = {
     "phases.fit.correlation": fit_bands,
     "phases.fit.level": lambda sizes: st.floats(0, 1),
     "phases.fit.smooth": lambda sizes: st.integers(1, 9),
+    "peaks.fit_peaks.q": lambda sizes: st.just(np.arange(sizes["q"]) * 0.01),
+    "peaks.fit_peaks.peaks": middles,
+    "peaks.fit_peaks.window": lambda sizes: st.just(0.12),
+    "peaks.fit_peaks.width": lambda sizes: st.just(0.03),
+    "peaks.fit_peaks.correlation": fit_bands,
+    # Rounding may decide what step is the last.
+    "peaks.fit_peaks.significance": lambda sizes: st.just(np.inf),
+    "xrdct.map_peaks.peaks": lambda ds: st.just((1.1, 1.13, 1.3)),
+    "xrdct.map_peaks.window": lambda ds: st.just(0.05),
+    "xrdct.map_peaks.width": lambda ds: st.just(0.03),
+    "xrdct.map_peaks.profile": lambda ds: st.sampled_from(["gaussian", "pseudo_voigt"]),
+    "xrdct.map_peaks.correlation": bands,
+    "xrdct.reference_patterns.peaks": lambda ds: st.just({"a": (1.1, 1.3), "b": (1.13, 1.2)}),
+    "xrdct.reference_patterns.background": lambda ds: st.integers(0, 3),
     "xrdct.fit_phases.references": lambda ds: st.just(TWO),
     "xrdct.fit_phases.correlation": bands,
     "xrdct.fit_phases.parallax": parallaxes,
     "xrdct.fit_phases.background": lambda ds: st.integers(0, 5),
     "xrdct.fit_phases.nonnegative": lambda ds: st.booleans(),
+    "xrdct.isolation.beam_um": lambda ds: st.just(25.0),
+    "xrdct.parallax.references": lambda ds: st.just(TWO),
+    "xrdct.parallax.center": lambda ds: st.just(4.0),
+    "xrdct.parallax.background": lambda ds: st.just(3),
     "xrdct.fractions.least": lambda ds: st.sampled_from([0.0, 0.5]),
 }

@@ -242,7 +242,9 @@ def _batch(
 
 
 def _finished(out: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
-    out = out.drop_attrs(deep=False).rename(None)
+    # Not drop_attrs, which copies the values.
+    out = out.copy(deep=False)
+    out.attrs, out.name = {}, None
     return out.transpose(*like.dims) if set(out.dims) == set(like.dims) else out
 
 

@@ -169,6 +169,17 @@ def test_changed_input_makes_another_result(yaml: Write) -> None:
         pipeline.run(pipeline.read(path))
 
 
+def test_input_that_was_made_anew_is_read_anew(yaml: Write) -> None:
+    path = yaml(ABSORBANCE)
+    pipeline.run(pipeline.read(path))
+    scan = store.open_node("a.zarr", "xct/a/scan", chunked=False).load()
+    scan["counts"] = scan["counts"] // 2 + 60
+    store.save(scan.drop_attrs(deep=False), "a.zarr", "xct/a/scan", overwrite=True)
+    pipeline.run(pipeline.read(path), overwrite=True)
+    made = store.open_node("a.zarr", "xct/a/absorbance").load()
+    np.testing.assert_array_equal(made["absorbance"], whole(path)["absorbance"])
+
+
 def test_second_run_on_a_node_is_refused(yaml: Write) -> None:
     path = yaml(ABSORBANCE)
     target = places.locate("a.zarr", "xct/a/absorbance")

@@ -142,7 +142,10 @@ def _run_measure(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
         if node.whole:
             return False
         how.tell(stage.into, 0, 1)
-        given = {n: work.argument(str(pipeline.store), path) for n, path in nodes.items()}
+        given = {
+            n: work.argument(str(pipeline.store), path, marks["inputs"][path])
+            for n, path in nodes.items()
+        }
         source = reference.open_node(pipeline.store, str(stage.source))
         result = entry(source, {**parameters, **given}).compute()
         result = result.assign_attrs(made_of=marks["inputs"])
@@ -258,22 +261,20 @@ def _run_segment(
 
 def work_of(pipeline: Pipeline, segment: cut.Segment, source: str, folder: str) -> work.Work:
     """What workers need to know to make the blocks of a segment."""
-    arrays = tuple(segment.arrays().values())
+    steps = []
+    for step in segment.steps:
+        given = {k: v for k, v in step.arguments.items() if k not in step.nodes}
+        steps.append((step.entry.name, given, dict(step.nodes)))
+    read = [source, *(path for *_, nodes in steps for path in nodes.values())]
     return work.Work(
-        str(places.root_of(pipeline.store)),
-        source,
-        tuple(
-            (
-                s.entry.name,
-                {k: v for k, v in s.arguments.items() if k not in s.nodes},
-                dict(s.nodes),
-            )
-            for s in segment.steps
-        ),
-        tuple(segment.phases()),
-        segment.dim,
-        arrays,
-        folder,
+        store=str(places.root_of(pipeline.store)),
+        source=source,
+        steps=tuple(steps),
+        digests=_digests(pipeline, read),
+        phases=tuple(segment.phases()),
+        dim=segment.dim,
+        arrays=tuple(segment.arrays().values()),
+        folder=folder,
     )
 
 

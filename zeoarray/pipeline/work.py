@@ -31,6 +31,8 @@ class Work:
     source: str
     steps: tuple[tuple[str, Mapping[str, Any], Mapping[str, str]], ...]
     """Name, parameters and nodes of each step."""
+    digests: Mapping[str, str]
+    """Of each node that is read: what a worker keeps open is known by it."""
     phases: tuple[cut.Phase, ...]
     dim: str | None
     arrays: tuple[encode.Sharded, ...]
@@ -69,7 +71,7 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
         One for each file written.
     """
     with single_threaded():
-        source = _opened(work.store, work.source)
+        source = _opened(work.store, work.source, work.digests[work.source])
         ds = (source if work.dim is None else source.isel({work.dim: block.reads})).load()
         for phase in work.phases:
             ds = _run_phase(work, phase, block, ds)
@@ -99,7 +101,7 @@ def _run_phase(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr
 def _chain(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr.Dataset:
     for number in range(phase.start, phase.stop):
         name, parameters, nodes = work.steps[number]
-        arguments = {n: argument(work.store, path) for n, path in nodes.items()}
+        arguments = {n: argument(work.store, p, work.digests[p]) for n, p in nodes.items()}
         ds = find(name)(ds, {**parameters, **arguments})
         if work.dim is not None and work.dim != phase.dim:
             ds = ds.isel({work.dim: block.keeps[number]})
@@ -142,12 +144,15 @@ class _Joined:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(store: str, node: str) -> xr.Dataset:
+def _opened(store: str, node: str, digest: str) -> xr.Dataset:
     return reference.open_node(store, node, chunked=False)
 
 
 @functools.lru_cache(maxsize=8)
-def argument(store: str, node: str) -> xr.Dataset:
-    """Open a node that is an argument of a step: in memory where it is small."""
+def argument(store: str, node: str, digest: str) -> xr.Dataset:
+    """Open a node that is an argument of a step: in memory where it is small.
+
+    The digest is that of the node as it is now: one that was made anew is opened anew.
+    """
     ds = reference.open_node(store, node, chunked=False)
     return ds.load() if ds.nbytes <= HELD_BYTES else ds

@@ -24,7 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tests import diffracted, fitted
+from tests import diffracted, fitted, framed, gridded
 from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
@@ -138,7 +138,9 @@ ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] =
     "expectation.mlem": _counted_arrays,
     "expectation.osem": _counted_arrays,
     **fitted.ARRAYS,
+    **framed.ARRAYS,
     **diffracted.ARRAYS,
+    **gridded.ARRAYS,
     "distortion.unwarp": _on_a_detector,
     "overlap.unfold": _circle_arrays,
     "distortion.unwarp_flags": _on_a_detector,
@@ -376,9 +378,11 @@ def _drifts(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
 
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xrdct.reconstruct": diffracted.sinograms(),
+    **gridded.DATASETS,
     "quality.compare": volumes(),
     "quality.summary": scans() | volumes(),
     **fitted.DATASETS,
+    **framed.DATASETS,
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -430,6 +434,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "radon.filtered_backprojection.radius": lambda sizes: st.none() | st.just(np.inf),
     "radon.filtered_backprojection.weights": _weights,
     "radon.filtered_backprojection.truncation": lambda sizes: st.sampled_from(["zero", "edge"]),
+    "radon.filtered_backprojection.scale": lambda sizes: st.sampled_from([1.0, 3846.0, 1e-3]),
     "noise.from_halves.center": _on_detector,
     "truncation.complete.center": _on_detector,
     "truncation.complete.margin": lambda sizes: st.integers(0, 9),
@@ -476,6 +481,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
         )
     },
     **diffracted.PARAMETERS,
+    **gridded.PARAMETERS,
     "shift.move.down": lambda sizes: st.floats(-2, 2),
     "shift.move.across": lambda sizes: st.floats(-4, 4),
     "shift.move.reach": lambda sizes: st.just(2.0),
@@ -500,6 +506,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "azimuthal_robust.trimmed_mean.factor": any_of(0.1, 1.0, 7.5),
     "azimuthal_robust.trimmed_mean.variance": any_of(None),
     **fitted.PARAMETERS,
+    **framed.PARAMETERS,
     "volume.crop.z": _ranges("z"),
     "volume.crop.y": _ranges("y"),
     "volume.crop.x": _ranges("x"),

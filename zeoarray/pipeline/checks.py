@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from zeoarray import volume, xct  # noqa: F401  their verbs are registered
+from zeoarray import volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.errors import ZeoError, unknown
 from zeoarray.ingest import reference, scan
 from zeoarray.pipeline import cut

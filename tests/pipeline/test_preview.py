@@ -1,0 +1,84 @@
+"""One row straight from a scan gives what the whole volume has there; sweeps; what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.pipeline.conftest import scan
+from zeoarray import xct
+from zeoarray.errors import ArgumentError, UnknownNameError
+from zeoarray.pipeline import preview
+from zeoarray.pipeline.document import Call
+
+LENS = {"polynomial": (1.0, 1e-3), "center_from_top": 10.0, "center_from_left": 24.0}
+STEPS: preview.Steps = (
+    ("xct.normalize", {}),
+    ("xct.correct_distortion", {**LENS, "crop_edges": 2}),
+    ("xct.minus_log", {}),
+    ("xct.reconstruct", {"center": 21.5}),
+)
+
+
+def whole(center: float = 21.5) -> xr.Dataset:
+    ds = xct.minus_log(xct.correct_distortion(xct.normalize(scan()), **LENS, crop_edges=2))
+    return xct.reconstruct(ds, center=center)
+
+
+def test_a_row_is_that_of_the_volume() -> None:
+    ((value, made),) = preview.preview(scan(), STEPS, row=9)
+    assert value is None
+    expected = whole().sel(z=scan()["z"][9])
+    np.testing.assert_allclose(
+        made["attenuation"].values[0], expected["attenuation"].values, atol=2e-3
+    )
+
+
+def test_sweep_takes_each_value() -> None:
+    sweep = preview.Sweep.parse("xct.reconstruct.center=20:22:1")
+    made = dict(preview.preview(scan(), STEPS, row=9, sweep=sweep))
+    assert list(made) == [20.0, 21.0, 22.0]
+    for center, result in made.items():
+        expected = whole(center).sel(z=scan()["z"][9])
+        np.testing.assert_allclose(
+            result["attenuation"].values[0], expected["attenuation"].values, atol=2e-3
+        )
+
+
+def test_measures_are_taken_on_the_rows_that_are_read() -> None:
+    steps: preview.Steps = (("xct.normalize", {"frames": "xct/a/frames"}), *STEPS[2:])
+    measures = {"xct/a/frames": Call("xct.check_frames", {"rows": 1}, ())}
+    ((_, made),) = preview.preview(scan(), steps, row=4, measures=measures)
+    assert made.attrs["steps"][0]["parameters"]["frames"]["flat_good"] == [True] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("center=1:2:1", "STEP.PARAMETER"),
+        ("xct.reconstruct.center", "STEP.PARAMETER"),
+        ("xct.reconstruct.center=a,b", "STEP.PARAMETER"),
+        ("xct.reconstruct.center=1:2:0", "STEP.PARAMETER"),
+        ("xct.reconstruct.center=0:1e9:1", "1 to 400 values"),
+    ],
+)
+def test_sweep_that_is_none(text: str, part: str) -> None:
+    with pytest.raises(ArgumentError, match=part):
+        preview.Sweep.parse(text)
+
+
+def test_what_a_preview_cannot_do() -> None:
+    with pytest.raises(ArgumentError, match="there is no such row"):
+        list(preview.preview(scan(), STEPS, row=22))
+    with pytest.raises(ArgumentError, match="the steps leave this row out"):
+        list(preview.preview(scan(), STEPS, row=0))
+    other = preview.Sweep.parse("xct.remove_rings.snr=3,5")
+    with pytest.raises(UnknownNameError, match=r"step in this preview 'xct\.remove_rings'"):
+        list(preview.preview(scan(), STEPS, row=9, sweep=other))
+    phase: preview.Steps = (STEPS[0], ("xct.retrieve_phase", {"delta_beta": 100.0}), *STEPS[2:])
+    with pytest.raises(ArgumentError, match="all rows of a projection") as error:
+        list(preview.preview(scan(), phase, row=9))
+    assert "xct.retrieve_phase" in str(error.value)
+    with pytest.raises(UnknownNameError, match="measure that makes a node"):
+        list(preview.preview(scan(), (("xct.normalize", {"frames": "a/b"}),), row=9))

@@ -57,7 +57,7 @@ def test_set_and_cluster() -> None:
 
 def test_plan_refuses_what_does_not_fit_and_says_what_would() -> None:
     with pytest.raises(PipelineError) as error:
-        call("plan", "p.yaml", "--memory", "12MB")
+        call("plan", "p.yaml", "--memory", "12.7MB")
     assert "line 5: xct/a/absorbance needs" in str(error.value)
     assert "with 'block: " in str(error.value)
     with pytest.raises(PipelineError, match="one row of z does not fit"):

@@ -77,7 +77,7 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     # While it is built: the images of an angle's rays, whole and within the circle.
     alone = {"angle": 1, "u": sizes["u"], "batch": sizes["u"]}
     made = contract_of(radon.filtered_backprojection).memory(
-        alone, {"size": (y, x), "radius": np.inf, "center": parameters["center"]}, threads
+        alone, {"size": (y, x), **{k: parameters[k] for k in ("radius", "center")}}, threads
     )
     build = made.fixed + made.block + 2 * 4 * sizes["u"] * y * x
     # Then rays of some channels, cut out where some are missing, made float32; and their pixels.

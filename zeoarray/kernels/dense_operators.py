@@ -104,15 +104,15 @@ def backprojection(
     key = (xp.__name__, angle.tobytes(), width, axis, shape, filter, radius, measured.tobytes())
 
     def build() -> Operator:
-        matrix = _matrix(xp, angle, axis, shape, filter, pixels, measured)
+        matrix = _matrix(xp, angle, axis, shape, filter, radius, pixels, measured)
         return Operator(matrix, np.flatnonzero(measured.ravel()), pixels, shape)
 
     return _BACK.get(key, build)
 
 
 def _matrix(
-    xp: Any, angle: Array, center: float, shape: tuple[int, int], window: Filter, pixels: Array,
-    measured: Array,
+    xp: Any, angle: Array, center: float, shape: tuple[int, int], window: Filter,
+    radius: float | None, pixels: Array, measured: Array,
 ) -> Any:  # fmt: skip
     """Columns of the operator: images of rays of 1, an angle at a time."""
     columns = measured.shape[1]
@@ -124,10 +124,9 @@ def _matrix(
     out = xp.zeros((pixels.size, int(measured.sum())), np.float32)
     unit = xp.eye(columns, dtype=np.float32)[:, None, :]
     for j in np.flatnonzero(weights):
-        # Beyond the circle no pixel is looked at: the corners cost nothing.
         images = radon.filtered_backprojection(
             unit, angle[[j]], center=center, size=shape, filter=window, weights=weights[[j]],
-            radius=np.inf,
+            radius=radius,
         )  # fmt: skip
         images = images.reshape(columns, -1)[:, pixels].T
         there = np.flatnonzero(measured[j])

@@ -51,7 +51,8 @@ def sinogram(
     ----------
     ds
         ``intensity(frame, q)`` with ``angle``, ``u`` and ``z`` of each frame, and what goes with
-        it. A node that is on a grid already is put in ascending order and given `valid`.
+        it. Of a node that is on a grid already, angle and u are put in order, and it is given
+        `valid`; its layers stay as they are.
     weights
         Of frames at one point. ``auto``: what `integrate` says in the record of `ds` that it
         normalised by, each frame the same without such a record. A frame whose weight is not
@@ -98,7 +99,7 @@ def sinogram(
     out = {name: _gridded(v, cell, share, shape) for name, v in _measured(ds).items()}
     rest = ds.drop_dims("frame")
     made = rest.assign(out).assign_coords({n: (n, grid[n].value) for n in POSITIONS})
-    made = made.assign(valid=(POSITIONS, taken.reshape(shape)))
+    made = _flagged(made, taken.reshape(shape))
     told = _told(grid, cell, taken) | {
         "without_position": int((~placed).sum()),
         "not_exposed": int((placed & ~alive).sum()),
@@ -111,19 +112,25 @@ def _ordered(ds: xr.Dataset) -> xr.Dataset:
     """A node that is on a grid already."""
     schema.validate(ds, schema.SINOGRAM, by=BY)
     for name in POSITIONS:
-        place_ = known(ds[name]).astype(float)
+        # Layers keep their order, so that they may be cut into blocks.
+        place_ = known(ds[name], whole=name != "z").astype(float)
         if not np.isfinite(place_).all() or np.unique(place_).size < place_.size:
             raise SchemaError(
                 f"{BY}: positions along {name!r} are not known, or stand twice",
                 got=f"{place_.size} positions, {int((~np.isfinite(place_)).sum())} not finite",
                 do=f"ds.sel({name}=...) of the rows that count, or begin with the frames",
             )
-        if (np.diff(place_) < 0).any():
+        if name != "z" and (np.diff(place_) < 0).any():
             ds = ds.isel({name: np.argsort(place_, kind="stable")})
     if "valid" not in ds.variables:
-        shape = tuple(ds.sizes[name] for name in POSITIONS)
-        ds = ds.assign(valid=(POSITIONS, np.ones(shape, bool), schema.attrs_of(schema.VALID)))
+        ds = _flagged(ds, np.ones([ds.sizes[name] for name in POSITIONS], bool))
     return ds
+
+
+def _flagged(ds: xr.Dataset, valid: Array) -> xr.Dataset:
+    """`ds` with flags that are lazy where it is: then they are written block by block as well."""
+    flags = xr.Variable(POSITIONS, valid, schema.attrs_of(schema.VALID))
+    return ds.assign(valid=flags if ds["intensity"].chunks is None else flags.chunk())
 
 
 def _weights(ds: xr.Dataset, weights: Weights) -> tuple[Array, str]:

@@ -251,7 +251,7 @@ def _slices(
     options = {k: v for k, v in chosen.items() if k != "noise"}
     if method == "fbp":
         parameters = {**common, **options, "scale": per_cm}
-        kernels = {"attenuation": radon.filtered_backprojection}
+        kernels: dict[str, Callable[..., Any]] = {"attenuation": radon.filtered_backprojection}
         if "noise" in chosen:
             kernels["noise"] = noises.from_halves
         return {

@@ -45,7 +45,7 @@ METHODS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
 _MATRIX = Kept[IntegrationMatrix]()
 
 
-def matrix_at(config: Configuration, place: Array, mask: Array, flat: Any) -> IntegrationMatrix:
+def matrix_at(config: Configuration, place: Array, response: Array) -> IntegrationMatrix:
     """The matrix for a beam that sees the detector at `place`: built, or the last one again.
 
     Parameters
@@ -54,26 +54,19 @@ def matrix_at(config: Configuration, place: Array, mask: Array, flat: Any) -> In
         Geometry of the beam at rest, bins, corrections.
     place
         (3). Distance, poni1, poni2 [m].
-    mask
-        (det_y, det_x), not 0 where a pixel is bad.
-    flat
-        (det_y, det_x), response of the pixels, or None.
+    response
+        (det_y, det_x), of the pixels; 0 where a pixel is bad.
     """
-    key = (config.fingerprint, place.tobytes(), _digest(mask), _digest(flat))
-    return _MATRIX.get(key, lambda: _build(config, place, mask, flat))
+    image = np.ascontiguousarray(response)
+    key = (config.fingerprint, place.tobytes(), image.shape, xxhash.xxh3_128_hexdigest(image.data))
+    return _MATRIX.get(key, lambda: _build(config, place, image))
 
 
-def _digest(image: Any) -> str:
-    if image is None:
-        return ""
-    return f"{image.shape}{xxhash.xxh3_128_hexdigest(np.ascontiguousarray(image).data)}"
-
-
-def _build(config: Configuration, place: Array, mask: Array, flat: Any) -> IntegrationMatrix:
-    integrator = config.integrator()
-    integrator.dist, integrator.poni1, integrator.poni2 = map(float, place)
+def _build(config: Configuration, place: Array, response: Array) -> IntegrationMatrix:
+    bad = ~(response > 0)
+    even = bool((response[~bad] == 1).all())
     return azimuthal.integration_matrix(
-        integrator,
+        detector.moved(config.geometry, place),
         config.npt,
         unit=config.unit,
         split=config.split,
@@ -81,8 +74,8 @@ def _build(config: Configuration, place: Array, mask: Array, flat: Any) -> Integ
         solid_angle=config.solid_angle,
         radial_range=config.radial_range,
         azimuth_range=config.azimuth_range,
-        mask=mask if np.any(mask) else None,
-        flat=flat,
+        mask=bad if bad.any() else None,
+        flat=None if even else response,
     )
 
 
@@ -123,7 +116,7 @@ def entries(config: Configuration) -> int:
         return pixels
     low, high = config.radial_range
     step = (high - low) / _bins(config)[-1]
-    width = detector.pixel_width(config.integrator(), QUANTITY[config.unit])
+    width = detector.pixel_width(detector.moved(config.geometry), QUANTITY[config.unit])
     return round(pixels * (1 + width / step) * 1.05)
 
 
@@ -135,17 +128,17 @@ def matrix_bytes(config: Configuration) -> int:
 
 # --- kernels --------------------------------------------------------------------------------------
 @kernel(
-    "(det_y,det_x),(place),(det_y,det_x)->(bin),(bin),(bin),(bin)",
-    rows={"factor": (), "variance": ("det_y", "det_x"), "dark": ("det_y", "det_x"),
-          "flat": ("det_y", "det_x")},
+    "(det_y,det_x),(place),(det_y,det_x),(det_y,det_x)->(bin),(bin),(bin),(bin)",
+    rows={"factor": (), "variance": ("det_y", "det_x")},
     memory=_memory,
     sizes=_sizes,
     together=LANES,
-)  # fmt: skip
+)
 def patterns(
     frames: Any,
     place: Any,
-    mask: Any,
+    response: Any,
+    dark: Any,
     *,
     config: Configuration,
     method: Method = "mean",
@@ -155,13 +148,11 @@ def patterns(
     quantiles: tuple[float, float] = (0.1, 0.9),
     factor: Any = 1.0,
     variance: Any = None,
-    dark: Any = None,
-    flat: Any = None,
     dummy: float | None = None,
     delta_dummy: float = 0.0,
     saturation: float | None = None,
 ) -> tuple[Any, Any, Any, Any]:
-    """(..., det_y, det_x), (..., place), (det_y, det_x) -> four times (..., bin). Patterns.
+    """(..., det_y, det_x), (..., place), two images -> four times (..., bin). Patterns.
 
     Parameters
     ----------
@@ -169,21 +160,21 @@ def patterns(
         Counts, as for `azimuthal.sums`.
     place
         Distance, poni1, poni2 [m] as the beam of each frame sees them, or of all frames.
-    mask
-        Not 0 where a pixel is bad.
+    response
+        (det_y, det_x), of the pixels: 1, or a flat; 0 where a pixel is bad.
+    dark
+        (det_y, det_x), subtracted from all frames.
     config
         Geometry of the beam at rest, bins, corrections; without mask and flat, with a range, so
         that bins are the same from everywhere.
     method
         ``mean`` (`azimuthal.sums`), ``sigma_clip`` or ``trimmed_mean`` (`azimuthal_robust`).
-    error_model, factor, variance, dark, dummy, delta_dummy, saturation
+    error_model, factor, variance, dummy, delta_dummy, saturation
         As for `azimuthal.sums`.
     cutoff, cycles
         Of sigma clipping.
     quantiles
         Of the trimmed mean.
-    flat
-        Response of the pixels.
 
     Returns
     -------
@@ -204,21 +195,19 @@ def patterns(
         "error_model": error_model, "dummy": dummy, "delta_dummy": delta_dummy,
         "saturation": saturation,
     }  # fmt: skip
-    xp = xp_of(frames)
     out = _outputs(frames, _bins(config)[-1:])
     by_row = {"factor": factor, "variance": variance}
-    for rows, chosen, matrix, each in _groups(frames, place, mask, flat, config, by_row):
-        image = None if dark is None else xp.asarray(dark).reshape(config.shape)
-        sums = run(chosen, matrix=matrix, dark=image, **given, **each)
-        _put(out, rows, sums)
+    image = _dark(dark)
+    for rows, chosen, matrix, each in _groups(frames, place, response, config, by_row):
+        _put(out, rows, run(chosen, matrix=matrix, dark=image, **given, **each))
     shape = frames.shape[:-2]
     signal, norm, spread = (a.reshape(*shape, -1) for a in out)
     return _patterns(signal, norm, spread)
 
 
 @kernel(
-    "(det_y,det_x),(place),(det_y,det_x)->(chi,bin),(chi,bin),(chi,bin),(chi,bin)",
-    rows={"factor": (), "dark": ("det_y", "det_x"), "flat": ("det_y", "det_x")},
+    "(det_y,det_x),(place),(det_y,det_x),(det_y,det_x)->(chi,bin),(chi,bin),(chi,bin),(chi,bin)",
+    rows={"factor": ()},
     memory=_memory,
     sizes=_cake_sizes,
     together=LANES,
@@ -226,18 +215,17 @@ def patterns(
 def cakes(
     frames: Any,
     place: Any,
-    mask: Any,
+    response: Any,
+    dark: Any,
     *,
     config: Configuration,
     error_model: Literal["poisson", "azimuthal"] | None = None,
     factor: Any = 1.0,
-    dark: Any = None,
-    flat: Any = None,
     dummy: float | None = None,
     delta_dummy: float = 0.0,
     saturation: float | None = None,
 ) -> tuple[Any, Any, Any, Any]:
-    """(..., det_y, det_x), (..., place), (det_y, det_x) -> four times (..., chi, bin). Cakes.
+    """(..., det_y, det_x), (..., place), two images -> four times (..., chi, bin). Cakes.
 
     Arguments and results are those of `patterns`, for each azimuthal bin; `config` counts radial
     and azimuthal bins.
@@ -246,10 +234,8 @@ def cakes(
         raise ArgumentError("a cake has radial and azimuthal bins", got=f"npt={config.npt}")
     xp, bins = xp_of(frames), _bins(config)
     out = _outputs(frames, (math.prod(bins),))
-    for rows, chosen, matrix, each in _groups(
-        frames, place, mask, flat, config, {"factor": factor}
-    ):
-        image = None if dark is None else xp.asarray(dark).reshape(config.shape)
+    image, by_row = _dark(dark), {"factor": factor}
+    for rows, chosen, matrix, each in _groups(frames, place, response, config, by_row):
         sums = azimuthal.sums(
             chosen, matrix=matrix, error_model=error_model, dark=image, dummy=dummy,
             delta_dummy=delta_dummy, saturation=saturation, **each,
@@ -263,6 +249,12 @@ def _outputs(frames: Any, bins: tuple[int, ...]) -> list[Any]:
     """Signal, normalisation and variance of all frames, to be filled."""
     xp, dtype = xp_of(frames), contract_of(patterns).output_dtype(0, frames.dtype)
     return [xp.empty((math.prod(frames.shape[:-2]), *bins), dtype) for _ in range(3)]
+
+
+def _dark(dark: Any) -> Any:
+    """The dark, where there is one to subtract."""
+    image = dark.reshape(dark.shape[-2:])
+    return image if bool((image != 0).any()) else None
 
 
 def _put(out: list[Any], rows: Any, sums: tuple[Any, ...]) -> None:
@@ -279,8 +271,7 @@ def _patterns(signal: Any, norm: Any, spread: Any) -> tuple[Any, Any, Any, Any]:
 def _groups(
     frames: Any,
     place: Any,
-    mask: Any,
-    flat: Any,
+    response: Any,
     config: Configuration,
     by_row: dict[str, Any],
 ) -> Iterator[tuple[Any, Any, IntegrationMatrix, dict[str, Any]]]:
@@ -290,8 +281,7 @@ def _groups(
     listed = frames.reshape(count, *frames.shape[-2:])
     places = np.asarray(to_host(place), float)
     places = np.broadcast_to(places, (*shape, 3)).reshape(count, 3)
-    bad = np.asarray(to_host(mask)).reshape(mask.shape[-2:])
-    response = None if flat is None else np.asarray(to_host(flat)).reshape(flat.shape[-2:])
+    pixels = np.asarray(to_host(response), np.float32).reshape(response.shape[-2:])
     given = {}
     for name, value in by_row.items():
         core = () if name == "factor" else frames.shape[-2:]
@@ -301,7 +291,7 @@ def _groups(
     # In the order in which they come: the last matrix of a block serves the next block.
     for group in np.argsort(first):
         members = np.flatnonzero(which.ravel() == group)
-        matrix = matrix_at(config, places[members[0]], bad, response)
+        matrix = matrix_at(config, places[members[0]], pixels)
         together = members.size == members[-1] - members[0] + 1
         step = members.size if together else LANES
         for start in range(0, members.size, step):

@@ -37,23 +37,33 @@ def integrator_of(
     shape
         Rows and columns of the frames, for detectors that do not know their size.
     """
-    from pyFAI.integrator.azimuthal import AzimuthalIntegrator
-
     config = json.loads(str(values.get("detector_config", "{}")))
     if not config and shape is not None:
         config["max_shape"] = list(shape)
     config |= {"pixel1": float(values["pixel1"]), "pixel2": float(values["pixel2"])}
+    config["orientation"] = int(values["orientation"])
+    parallax = bool(values.get("sensor_parallax", False))
+    return _placed(values, config, None, parallax)
+
+
+def _placed(
+    values: Mapping[str, Any], config: dict[str, Any], place: Array | None, parallax: bool
+) -> AzimuthalIntegrator:
+    from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+
+    base = [values[n] for n in ("distance", "poni1", "poni2")] if place is None else place
     out = AzimuthalIntegrator(
-        *(float(values[n]) for n in ("distance", "poni1", "poni2", "rot1", "rot2", "rot3")),
-        detector=_detector(str(values["detector"]), config, int(values["orientation"])),
+        *map(float, base),
+        *(float(values[n]) for n in ("rot1", "rot2", "rot3")),
+        detector=_detector(str(values["detector"]), config),
         wavelength=float(values["wavelength"]) * 1e-10,
     )
-    if bool(values.get("sensor_parallax", False)):
+    if parallax:
         out.enable_parallax()
     return out
 
 
-def _detector(name: str, config: dict[str, Any], orientation: int) -> Detector:
+def _detector(name: str, config: dict[str, Any]) -> Detector:
     from pyFAI.detectors import detector_factory
 
     try:
@@ -61,8 +71,33 @@ def _detector(name: str, config: dict[str, Any], orientation: int) -> Detector:
     except (RuntimeError, TypeError):
         own = {}
     # Detectors of fixed pixels do not take them, and pyFAI logs an error for each.
-    taken = {k: v for k, v in config.items() if k in own or k in ("max_shape", "sensor")}
-    return detector_factory(name, {**taken, "orientation": orientation})
+    known = {*own, "max_shape", "sensor", "orientation"}
+    return detector_factory(name, {k: v for k, v in config.items() if k in known})
+
+
+def moved(geometry: str, place: Array | None = None) -> AzimuthalIntegrator:
+    """Return pyFAI's integrator for its own configuration, from another place.
+
+    Whatever is set on an integrator that exists makes pyFAI collect garbage, which takes longer
+    than building a matrix.
+
+    Parameters
+    ----------
+    geometry
+        pyFAI's configuration, JSON.
+    place
+        Distance, poni1, poni2 [m] that replace those of the configuration.
+    """
+    stated = json.loads(geometry)
+    config = dict(stated["detector_config"])
+    values = {n: stated[n] for n in ("rot1", "rot2", "rot3")} | {
+        "distance": stated["dist"],
+        "poni1": stated["poni1"],
+        "poni2": stated["poni2"],
+        "wavelength": stated["wavelength"] * 1e10,
+        "detector": stated["detector"],
+    }
+    return _placed(values, config, place, bool(stated.get("parallax", False)))
 
 
 def seen_from(integrator: AzimuthalIntegrator, right_um: Any, up_um: Any) -> Array:

@@ -228,7 +228,9 @@ class Segment:
             span = self.spans(min(1, self.blocks - 1))[phase.start]
             share = (span[1] - span[0]) / steps[0].before.sizes[self.dim]
         row = max(nbytes(t, phase.dim, 1) for s in steps for t in (s.before, s.after)) * share
-        grain = math.lcm(PAIR, math.prod(s.grain(phase.dim) for s in steps))
+        together = (n for s in steps for c in s.record.calls for d, n in c.together.items()
+                    if d == phase.dim)  # fmt: skip
+        grain = math.lcm(PAIR, math.prod(s.grain(phase.dim) for s in steps), *together)
         return max(round(PART_BYTES / max(row, 1) / grain), 1) * grain
 
     def arrays(self) -> dict[str, encode.Sharded]:

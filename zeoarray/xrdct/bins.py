@@ -16,7 +16,7 @@ from zeoarray.kernels.gridding import find_grid
 from zeoarray.labelled import known
 from zeoarray.step import Count, measure
 from zeoarray.xrdct import geometry
-from zeoarray.xrdct.integrate import Distance, Photons, Polarization, Positive, Range
+from zeoarray.xrdct.integrate import Distance, Photons, Polarization, Positive, Range, images
 
 __all__ = ["bin_covariance", "find_positions"]
 
@@ -163,12 +163,11 @@ def bin_covariance(
         split=split, polarization_factor=polarization_factor, solid_angle=solid_angle,
         photons=photons,
     )  # fmt: skip
-    mask = np.zeros(config.shape, bool)
-    if "mask" in ds.variables:
-        schema.validate(ds, schema.Schema("XRD-CT scan", (schema.MASK,)), by=by)
-        mask = np.asarray(ds["mask"].compute(scheduler="synchronous").values, bool)
+    response, _ = images(ds, None, None, by)
     place = geometry.places(ds, by, moving=(), positions=None, calibrated_at=(0.0, 0.0)).values
-    matrix = azimuthal_scan.matrix_at(config, place, mask, None)
+    matrix = azimuthal_scan.matrix_at(
+        config, place, response.compute(scheduler="synchronous").values
+    )
     total, seen = np.zeros((npt, lags + 1)), 0
     for index in np.unique(np.linspace(0, count - 1, min(frames, count)).round().astype(int)):
         frame = ds["counts"].isel(frame=int(index)).compute(scheduler="synchronous").values

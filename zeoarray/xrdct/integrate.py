@@ -169,10 +169,13 @@ def integrate(
         "config": config, "method": method, "cutoff": cutoff, "cycles": cycles,
         "quantiles": quantiles, "error_model": None if error_model == "none" else error_model,
         "factor": factor, "dummy": dummy, "delta_dummy": delta_dummy, "saturation": saturation,
-        "variance": _frame_variance(ds, error_model, by), **_images(ds, dark, flat, by),
+        "variance": _frame_variance(ds, error_model, by),
     }  # fmt: skip
     place = geometry.places(ds, by, moving=moving, positions=positions, calibrated_at=calibrated_at)
-    found = lift(azimuthal_scan.patterns, ds["counts"], place, _mask(ds, by), parameters=parameters)
+    found = lift(
+        azimuthal_scan.patterns, ds["counts"], place, *images(ds, dark, flat, by),
+        parameters=parameters,
+    )  # fmt: skip
     return _finished(ds, found, config, unit, alive, errors=error_model != "none")
 
 
@@ -232,10 +235,12 @@ def cake(
     parameters: dict[str, Any] = {
         "config": config, "error_model": None if error_model == "none" else error_model,
         "factor": factor, "dummy": dummy, "delta_dummy": delta_dummy, "saturation": saturation,
-        **_images(ds, dark, flat, by),
     }  # fmt: skip
     place = geometry.places(ds, by, moving=moving, positions=positions, calibrated_at=calibrated_at)
-    found = lift(azimuthal_scan.cakes, ds["counts"], place, _mask(ds, by), parameters=parameters)
+    found = lift(
+        azimuthal_scan.cakes, ds["counts"], place, *images(ds, dark, flat, by),
+        parameters=parameters,
+    )  # fmt: skip
     out = _finished(ds, found, config, unit, alive, errors=error_model != "none")
     middle = -180 + 360 * (np.arange(sectors) + 0.5) / sectors
     return schema.describe(out.assign_coords(chi=("chi", middle)), schema.CAKES)
@@ -286,34 +291,32 @@ def _dead(name: str, readings: Array, fine: Array, by: str) -> ArgumentError:
     )
 
 
-def _mask(ds: xr.Dataset, by: str) -> xr.DataArray:
-    if "mask" not in ds.variables:
-        return xr.DataArray(
-            np.zeros((ds.sizes["det_y"], ds.sizes["det_x"]), bool), dims=("det_y", "det_x")
-        )
-    schema.validate(ds, schema.Schema("XRD-CT scan", (schema.MASK,)), by=by)
-    return ds["mask"].reset_coords(drop=True)
-
-
-def _images(
+def images(
     ds: xr.Dataset, dark: xr.Dataset | None, flat: xr.Dataset | None, by: str
-) -> dict[str, xr.DataArray | None]:
-    out: dict[str, xr.DataArray | None] = {"dark": None, "flat": None}
-    for var, given in ((schema.DETECTOR_DARK, dark), (schema.DETECTOR_FLAT, flat)):
-        if given is None:
-            continue
-        schema.validate(given, schema.Schema(f"dataset with a {var.name}", (var,)), by=by)
-        image = given[var.name]
-        size, frames = image.shape, (ds.sizes["det_y"], ds.sizes["det_x"])
-        if size != frames:
-            turned = " (transposed?)" if size == frames[::-1] else ""
-            raise SchemaError(
-                f"{by}: the {var.name} does not fit the frames",
-                got=f"{size} pixels{turned}",
-                expected=f"{frames} pixels",
-            )
-        out[var.name] = image.reset_coords(drop=True).astype(np.float32)
-    return out
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """The response of the pixels, 0 where they are bad, and the dark."""
+    sizes = {"det_y": ds.sizes["det_y"], "det_x": ds.sizes["det_x"]}
+    even = xr.DataArray(np.ones(tuple(sizes.values()), np.float32), dims=tuple(sizes))
+    response = even if flat is None else _image(flat, schema.DETECTOR_FLAT, sizes, by)
+    if "mask" in ds.variables:
+        schema.validate(ds, schema.Schema("XRD-CT scan", (schema.MASK,)), by=by)
+        response = response.where(ds["mask"].reset_coords(drop=True) == 0, 0)
+    shade = 0 * even if dark is None else _image(dark, schema.DETECTOR_DARK, sizes, by)
+    return response, shade
+
+
+def _image(given: xr.Dataset, var: schema.Var, sizes: dict[str, int], by: str) -> xr.DataArray:
+    schema.validate(given, schema.Schema(f"dataset with a {var.name}", (var,)), by=by)
+    image = given[var.name].reset_coords(drop=True).astype(np.float32)
+    size, frames = image.shape, tuple(sizes.values())
+    if size != frames:
+        turned = " (transposed?)" if size == frames[::-1] else ""
+        raise SchemaError(
+            f"{by}: the {var.name} does not fit the frames",
+            got=f"{size} pixels{turned}",
+            expected=f"{frames} pixels",
+        )
+    return image
 
 
 def _frame_variance(ds: xr.Dataset, error_model: ErrorModel, by: str) -> xr.DataArray | None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError
-from zeoarray.kernels import radon
 from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Kernel, Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.dense_operators import (
@@ -26,6 +25,7 @@ from zeoarray.kernels.dense_operators import (
     channels,
     pixels_of,
     rays_of,
+    waves_of,
 )
 from zeoarray.kernels.filters import Filter
 from zeoarray.kernels.gaps import check_valid
@@ -74,16 +74,15 @@ def matrix_bytes(sizes: Sizes, parameters: Parameters) -> int:
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     y, x = image_shape(parameters["size"], sizes["u"])
     fixed, rays = matrix_bytes(sizes, parameters), sizes["angle"] * sizes["u"]
-    # While it is built: the images of an angle's rays, whole and within the circle.
-    alone = {"angle": 1, "u": sizes["u"], "batch": sizes["u"]}
-    made = contract_of(radon.filtered_backprojection).memory(
-        alone, {"size": (y, x), **{k: parameters[k] for k in ("radius", "center")}}, threads
-    )
-    build = made.fixed + made.block + 2 * 4 * sizes["u"] * y * x
+    inside = fixed // max(4 * rays, 1)
+    # While it is built: waves in all pixels and in those within the circle, with their parts; the
+    # images of an angle's rays; and their spectra, while lines are filtered.
+    waves = waves_of((y, x), parameters["radius"])
+    build = 8 * waves * (y * x + 3 * inside) + 12 * sizes["u"] * inside
+    build += 100 * sizes["u"] * (2 * waves + 4 * sizes["u"]) + (1 << 16)
     # Then rays of some channels, cut out where some are missing, made float32; and their pixels.
     copies = 1 if parameters["valid"] is None else 2
-    inside = fixed // max(rays, 1)
-    product = min(CHANNELS, sizes["q"]) * (4 * copies * rays + inside)
+    product = 4 * min(CHANNELS, sizes["q"]) * (copies * rays + inside)
     flags = (17 + sizes["batch"]) * rays + 48 * y * x
     return Memory(fixed, max(build, product) + flags)
 

@@ -5,7 +5,7 @@ Of the pixels within a circle and of the rays that were measured; the last of ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,22 @@ import numpy as np
 
 from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, unknown
-from zeoarray.kernels import polar, projector, radon
+from zeoarray.kernels import projector
 from zeoarray.kernels.angles import angular_weights, check_angles
-from zeoarray.kernels.filters import WINDOWS, Filter
+from zeoarray.kernels.filters import WINDOWS, Filter, interpolation, points_of, ramp
 from zeoarray.kernels.gaps import check_valid, stands
 from zeoarray.kernels.kept import Kept
-from zeoarray.kernels.slices import Size, centers_of, image_shape, radius_of
+from zeoarray.kernels.packed import gather
+from zeoarray.kernels.polar import fast_length, frequencies
+from zeoarray.kernels.slices import (
+    GUARD,
+    Size,
+    centers_of,
+    far_of,
+    image_shape,
+    radius_of,
+    reach_of,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -63,8 +73,8 @@ def backprojection(
     """(angle) -> (pixel, ray). Filtered back-projection as a matrix, and the variance it makes.
 
     ``matrix @ sinogram.ravel()[rays]`` is what `radon.filtered_backprojection` gives at `pixels`,
-    from which its columns are made: filter, weights modulo a half turn, what stands for missing
-    rays. The last one is kept.
+    with the same filter and weights modulo a half turn, and with what stands for missing rays. The
+    last one is kept.
 
     Parameters
     ----------
@@ -110,6 +120,54 @@ def backprojection(
     return _BACK.get(key, build)
 
 
+def _period(shape: tuple[int, int], radius: float | None) -> int:
+    """Samples after which a filtered projection repeats, as in `radon`."""
+    return fast_length(2 * reach_of(shape, radius) * (1 + GUARD) + 8)
+
+
+def waves_of(shape: tuple[int, int], radius: float | None) -> int:
+    """Return how many waves make a filtered projection."""
+    return points_of(_period(shape, radius)) // 2 + 1
+
+
+def _waves(
+    xp: Any, center: float, shape: tuple[int, int], window: Filter, radius: float | None,
+    pixels: Array, columns: int,
+) -> Callable[[float, float], Any]:  # fmt: skip
+    """What gives the images (pixel, u) of all rays of one angle, and of its weight.
+
+    The rays are filtered as `radon` does it, all as lines of one sinogram: their spectra do not
+    hang on the angle. What it transforms by NUFFT is summed here, wave by wave.
+    """
+    reach, period = reach_of(shape, radius), _period(shape, radius)
+    far = float(far_of(np.array([center]), columns)[0])
+    length, between = fast_length(max(2 * (far + reach) + 1, period)), interpolation(period)
+    step = frequencies(between.size) * (2 * np.pi / period)
+    turn = xp.asarray(np.exp(1j * step * (period // 2)).astype(np.complex64))
+    spectra = xp.empty((columns, between.size), np.complex64)
+    (scale,) = gather(
+        [xp.eye(columns, dtype=np.float32)], [center], [np.full(columns, 1 / period)], (0,),
+        length=length, period=period, turn=xp.broadcast_to(turn, spectra.shape), out=spectra,
+        response=ramp(length, window), factor=between,
+    )  # fmt: skip
+    # Lines are real: what frequencies below 0 add is the same once more.
+    half = between.size // 2 + 1
+    waves = spectra[:, :half].T * np.float32(scale)
+    waves[1:] *= 2
+    y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
+    of_pixels = xp.asarray(pixels)
+
+    def images(angle: float, weight: float) -> Any:
+        along, up = (
+            xp.asarray(np.exp(1j * step[:half] * place[:, None]).astype(np.complex64))
+            for place in (x * np.cos(angle), y * np.sin(angle))
+        )
+        there = (up[:, None] * along).reshape(-1, half)[of_pixels]
+        return np.float32(weight) * (there.real @ waves.real - there.imag @ waves.imag)
+
+    return images
+
+
 def _matrix(
     xp: Any, angle: Array, center: float, shape: tuple[int, int], window: Filter,
     radius: float | None, pixels: Array, measured: Array,
@@ -122,21 +180,15 @@ def _matrix(
     for stand in stands(angle, center, measured):
         missing.setdefault(stand.angle, []).append(stand)
     out = xp.zeros((pixels.size, int(measured.sum())), np.float32)
-    unit = xp.eye(columns, dtype=np.float32)[:, None, :]
+    image_of = _waves(xp, center, shape, window, radius, pixels, columns)
     for j in np.flatnonzero(weights):
-        images = radon.filtered_backprojection(
-            unit, angle[[j]], center=center, size=shape, filter=window, weights=weights[[j]],
-            radius=radius,
-        )  # fmt: skip
-        images = images.reshape(columns, -1)[:, pixels].T
+        images = image_of(angle[j], weights[j])
         there = np.flatnonzero(measured[j])
         first = place[j * columns + there[0]]
         out[:, first : first + there.size] += images[:, there]
         for stand in missing.get(int(j), []):
             for ray, share in zip(stand.rays, stand.shares, strict=True):
                 out[:, place[ray]] += share * images[:, stand.u]
-    # Transforms for one angle each are of no use to anyone else.
-    polar.forget()
     return out
 
 

@@ -14,6 +14,7 @@ import zeoarray
 from zeoarray import cluster, pipeline, store, xct
 from zeoarray.errors import FingerprintError, LockedError, StoreError
 from zeoarray.pipeline import work
+from zeoarray.step import STEPS, step
 from zeoarray.store import ledger, lock, places
 
 Write = Callable[..., Path]
@@ -211,3 +212,21 @@ def test_run_leaves_a_log(yaml: Write) -> None:
     pipeline.run(pipeline.read(yaml(ABSORBANCE)))
     lines = Path("a.zarr.ledger/log.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["what"] for line in lines] == ["begin", "made", "end"]
+
+
+def test_array_that_a_step_knows_at_once_is_written(yaml: Write) -> None:
+    name = "test_run.mark"
+    if name not in STEPS:
+
+        @step()
+        def mark(ds: xr.Dataset) -> xr.Dataset:
+            """Add a flag of every pixel, known without any data."""
+            flags = np.ones([ds.sizes[d] for d in ("angle", "z", "u")], bool)
+            return ds.assign(seen=(("angle", "z", "u"), flags))
+
+    path = yaml("""
+    - {from: xct/a/scan, into: xct/a/marked, steps: [xct.normalize, test_run.mark, xct.minus_log]}
+    """)
+    pipeline.run(pipeline.read(path))
+    made = store.open_node("a.zarr", "xct/a/marked", chunked=False).load()
+    assert made["seen"].all()

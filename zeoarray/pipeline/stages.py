@@ -256,6 +256,9 @@ def _run_segment(
     ):
         node.append(*records)
         how.tell(node.target.node, count, segment.blocks)
+    # What a step gave at once, on the template, hangs on no block.
+    known = [t for t in node.todo.tasks() if t[0].key(t[1]) not in node.keys]
+    node.append(*(_whole(node, array, index) for array, index in known))
     node.finish()
 
 

@@ -101,6 +101,13 @@ class Growing:
     def finish(self) -> None:
         """Write what makes the node readable, and rename it into the store."""
         if self.book is not None:
+            # Zarr reads a chunk that is not there as zeros.
+            missing = {a.key(i) for a, i in self.todo.tasks()} - self.book.records.keys()
+            if missing:
+                raise StoreError(
+                    f"{self.target.node} is not whole",
+                    got=f"{len(missing)} shards were not written, the first {min(missing)}",
+                )
             _finish(self.target, self.ds, self.todo, self.book)
             self.book = None
 

@@ -14,6 +14,10 @@ from typing import Any
 import psutil
 
 
+FILES = Path(__file__).parent / "files"
+"""Files that benchmarks make for themselves; git ignores them."""
+
+
 def drop_cache(path: Path) -> None:
     """Drop a file, or all files of a folder, from the page cache."""
     for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
@@ -56,6 +60,16 @@ def alone(module: str, *arguments: object) -> dict[str, Any]:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def twin(name: str, *options: str) -> Path:
+    """Folder with files of the twin: written once, and kept for the next run."""
+    folder = FILES / name
+    if not (folder / "done").exists():
+        command = [sys.executable, "-m", "zeoarray", "twin", str(folder), *options]
+        subprocess.run(command, check=True, capture_output=True)
+        (folder / "done").touch()
+    return folder
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

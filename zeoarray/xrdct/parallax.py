@@ -138,11 +138,14 @@ def _shifts(
 def _depths(ds: xr.Dataset, total: Array, axis: xr.Dataset | None, center: float | None) -> Array:
     """Mean depth along the beam of what each ray crosses [um], NaN where it crosses nothing."""
     one = {"q": ("q", np.ones(1), {"units": "1/angstrom"})}
-    bare = ds.drop_dims([d for d in ("q", "lag") if d in ds.dims]).assign(
-        intensity=(("z", "angle", "u", "q"), total[..., None].astype(np.float32))
+    rest = ds.drop_dims([d for d in ("q", "lag") if d in ds.dims])
+    bare = rest.assign(
+        intensity=(("z", "angle", "u", "q"), np.maximum(total, 0)[..., None].astype(np.float32))
     )
-    slices = reconstruct(bare.assign_coords(one), axis=axis, center=center)["intensity"]
-    image = np.maximum(slices.isel(q=0).transpose("z", "y", "x").values, 0)
+    # Streaks of few angles would draw every depth towards the middle: none are below 0 in mlem.
+    made = reconstruct(bare.assign_coords(one), axis=axis, center=center, method="mlem")
+    slices = made["intensity"].compute(scheduler="synchronous")
+    image = slices.isel(q=0).transpose("z", "y", "x").values
     pixel_um = spacing_of(ds, by=BY)
     _, centers = axis_of(ds, axis, center, pixel_um, by=BY)
     index = np.broadcast_to(np.asarray(getattr(centers, "values", centers), float), len(image))

@@ -1,0 +1,100 @@
+"""Phase weights of the twin beside the truth: pulls, bias, and what is taken for another phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.phase_twin import Layer, layer, powder
+from zeoarray import xrdct
+
+Array = np.ndarray[Any, Any]
+
+pytestmark = pytest.mark.prove
+
+ROTATIONS, TRANSLATIONS = 80, 40
+EXPOSURES = (1.0, 0.1, 0.01)
+TERMS = 12
+WINDOW = (1.6488, 1.6538)
+"""Bins 866 and 871 of the dataset's reduced files: where users look for sodium and for zinc."""
+
+
+@pytest.fixture(scope="module")
+def scan() -> Layer:
+    return layer(ROTATIONS, TRANSLATIONS, EXPOSURES)
+
+
+@pytest.fixture(scope="module")
+def found(scan: Layer) -> Iterator[dict[float, xr.Dataset]]:
+    clean = scan.sinograms[0.0]
+    references = xrdct.reference_patterns(
+        clean, first=powder("sodium"), second=powder("zinc"), polarization="none",
+        background=TERMS,
+    )  # fmt: skip
+    given: dict[str, Any] = {"references": references, "correlation": scan.correlation}
+    depth = xrdct.parallax(clean, center=scan.axis, background=TERMS, **given)
+    # Measured beside the distance of the detector, 0.35 m.
+    assert abs(float(depth["shift_per_m"]) * 0.35 + 1) < 0.05
+    yield {
+        exposure: xrdct.fit_phases(
+            xrdct.reconstruct(sinogram, center=scan.axis), parallax=depth, background=TERMS, **given
+        )
+        for exposure, sinogram in scan.sinograms.items()
+    }
+
+
+def circle(ds: xr.Dataset) -> Array:
+    reach = 0.95 * float(np.abs(ds["x"]).max())
+    return np.asarray(np.hypot(ds["y"].values[:, None], ds["x"].values) <= reach)
+
+
+@pytest.mark.parametrize("exposure", EXPOSURES)
+def test_pulls_beside_the_noise_free_pipeline(
+    found: dict[float, xr.Dataset], exposure: float
+) -> None:
+    clean, noisy = found[0.0], found[exposure]
+    weight, drawn, sigma = (
+        a.isel(z=0).values for a in (clean["weight"], noisy["weight"], noisy["weight_sigma"])
+    )
+    # What is near the bound is cut off there: both phases have to stand out, in truth.
+    free = circle(clean) & (weight > 4 * sigma).all(axis=0)
+    bound = noisy["at_bound"].isel(z=0).values.any(axis=0)
+    assert bound[free].mean() < 0.01
+    left_out = circle(clean) & ~free
+    pull = ((drawn - weight) / sigma)[:, free & ~bound]
+    told = f"{pull.shape[1]} voxels, {left_out.sum()} left out: {pull.mean(1)}, {pull.std(1)}"
+    assert pull.shape[1] > 100, told
+    assert np.abs(pull.mean(axis=1)).max() < 0.1, told
+    assert np.abs(pull.std(axis=1) - 1).max() < 0.1, told
+
+
+def test_noise_free_weights_are_the_truth(scan: Layer, found: dict[float, xr.Dataset]) -> None:
+    weight, inside = found[0.0]["weight"].isel(z=0).values, circle(found[0.0])
+    for mine, truth in zip(weight, scan.truth, strict=True):
+        bias = mine[inside].sum() / truth[inside].sum() - 1
+        rms = np.sqrt(np.mean((mine - truth)[inside] ** 2)) / truth.max()
+        assert abs(bias) < 0.02, f"bias {bias:.3f}"
+        assert rms < 0.06, f"rms {rms:.3f}"
+
+
+def confusion(maps: Array, truth: Array) -> float:
+    """How much of the other phase each map takes for its own."""
+    both = truth.reshape(2, -1).T
+    (own, other), (second, last) = (np.linalg.lstsq(both, m.ravel(), rcond=None)[0] for m in maps)
+    return float(max(abs(other / own), abs(second / last)))
+
+
+def test_less_confusion_than_windows_of_two_bins(
+    scan: Layer, found: dict[float, xr.Dataset]
+) -> None:
+    volume = xrdct.reconstruct(scan.sinograms[1.0], center=scan.axis)["intensity"].isel(z=0)
+    inside = circle(found[1.0])
+    maps = np.stack([volume.sel(q=q, method="nearest").values[inside] for q in WINDOW])
+    mine = found[1.0]["weight"].isel(z=0).values[:, inside]
+    truth = scan.truth[:, inside]
+    theirs, ours = confusion(maps, truth), confusion(mine, truth)
+    assert ours < theirs / 3, f"{ours:.3f} and {theirs:.3f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ def scan() -> Layer:
 
 
 @pytest.fixture(scope="module")
-def found(scan: Layer) -> Iterator[dict[float, xr.Dataset]]:
+def found(scan: Layer) -> dict[float, xr.Dataset]:
     clean = scan.sinograms[0.0]
     references = xrdct.reference_patterns(
         clean, first=powder("sodium"), second=powder("zinc"), polarization="none",
@@ -39,7 +38,7 @@ def found(scan: Layer) -> Iterator[dict[float, xr.Dataset]]:
     depth = xrdct.parallax(clean, center=scan.axis, background=TERMS, **given)
     # Measured beside the distance of the detector, 0.35 m.
     assert abs(float(depth["shift_per_m"]) * 0.35 + 1) < 0.05
-    yield {
+    return {
         exposure: xrdct.fit_phases(
             xrdct.reconstruct(sinogram, center=scan.axis), parallax=depth, background=TERMS, **given
         )

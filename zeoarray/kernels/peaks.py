@@ -81,7 +81,7 @@ def fit_peaks(
 
     Each group of peaks whose windows meet is fitted jointly, above a straight line, by Levenberg
     and Marquardt's method. Errors are those of the weights that were used, with the correlation of
-    bins.
+    bins. It is computed on the CPU: CuPy arrays are copied there and back.
 
     Parameters
     ----------

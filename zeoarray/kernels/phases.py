@@ -75,7 +75,8 @@ def fit(
     W is the inverse of the bins' covariance, but for a floor under its small eigenvalues and
     variances averaged over neighbours (single variances of counts hang on the fluctuation that they
     weigh, which would bias the sum). The covariance of the coefficients is the exact one of these
-    weights, :math:`(A^TWA)^{-1} A^TWVWA\,(A^TWA)^{-1}`, of the fit without bound.
+    weights, :math:`(A^TWA)^{-1} A^TWVWA\,(A^TWA)^{-1}`, of the fit without bound. It is computed on
+    the CPU: CuPy arrays are copied there and back.
 
     Parameters
     ----------

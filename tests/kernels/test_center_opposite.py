@@ -113,7 +113,7 @@ def right_and_flagged(numbers: range, size: tuple[int, int] = (128, 320)) -> tup
 
 
 def test_random_sinograms_of_the_twin() -> None:
-    """A few small ones, of which one is wrong and does not know it: `make prove` tries 200."""
+    """A few small ones: `make prove` tries 200."""
     error, flagged = right_and_flagged(range(8), (128, 160))
     assert np.median(error) < 0.1
     assert error.max() < 0.5
@@ -123,11 +123,12 @@ def test_random_sinograms_of_the_twin() -> None:
 
 @pytest.mark.prove
 def test_two_hundred_random_sinograms_of_the_twin() -> None:
-    """94 % right to a quarter pixel, 6.5 % flagged, 3.5 % wrong and not flagged, when written.
+    """97.5 % right to a quarter pixel, 6.5 % flagged, 1 % wrong and not flagged, when written.
 
-    Nearly all that are wrong are faint slices inside a sample wider than the detector.
+    Nothing was tuned on these numbers: 0 to 199 were for that, of which 95.5 % are right, 6 %
+    flagged, 1 % wrong and not flagged.
     """
-    error, flagged = right_and_flagged(range(200))
-    assert (error <= 0.25).mean() >= 0.93
-    assert flagged.mean() <= 0.08
-    assert ((error > 0.25) & ~flagged).mean() <= 0.045
+    error, flagged = right_and_flagged(range(1000, 1200))
+    assert (error <= 0.25).mean() >= 0.97
+    assert flagged.mean() <= 0.07
+    assert ((error > 0.25) & ~flagged).mean() <= 0.01

@@ -177,7 +177,10 @@ def test_bad_input_is_told() -> None:
 
 @pytest.mark.real
 def test_the_axis_of_a_real_scan(real: Path) -> None:
-    """I13: 85.5 by Vo's method; opposite projections are alike at 85.8, column by column."""
+    """I13: the end frames alone are alike at 85.84, in each row to 0.02; Vo's method gives 85.5.
+
+    Centres of mass over all angles say 85.75, with 0.12 from row to row.
+    """
     folder = real / "i13_xct"
     ds = zeoarray.open_scan(
         folder / "tiffs" / "raw_*.tiff",
@@ -189,7 +192,7 @@ def test_the_axis_of_a_real_scan(real: Path) -> None:
             "pixel_size": 2.6,
         },
     ).isel(z=slice(70, 130))
-    for method, where in (("vo", 85.5), ("auto", 85.75)):
+    for method, where, within in (("vo", 85.5, 0.15), ("auto", 85.84, 0.05)):
         axis = xct.find_center(ds, method=method)
-        np.testing.assert_allclose(column(axis, ds), where, atol=0.15)
+        np.testing.assert_allclose(column(axis, ds), where, atol=within)
         assert not axis["ambiguous"]

@@ -33,8 +33,8 @@ REACH = 3.0
 """The axis is looked for this far around where it was guessed [pixels]."""
 STEP = 0.02
 """In steps of this [pixels]."""
-ROUNDS = 6
-"""The window is moved to the axis found this many times."""
+ROUNDS = 12
+"""The window is moved to the axis found this many times at most."""
 LEAST = 8
 """Fewer columns on both sides of the axis tell nothing."""
 
@@ -104,7 +104,7 @@ def likeliest(values: Array, angle: Array, guess: float) -> tuple[float, float]:
         move, bend = _top(offsets, curve * spectra.independent)
         sigma = float(1 / np.sqrt(bend)) if bend > 0 else np.inf
         found = float(np.clip(center + move, guess - REACH, guess + REACH))
-        if abs(found - center) < STEP:
+        if abs(found - center) < STEP / 4:
             return found, sigma
         center = found
     return center, sigma

@@ -11,7 +11,7 @@ import xarray as xr
 from zeoarray import volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.errors import ZeoError, unknown
 from zeoarray.ingest import reference, scan
-from zeoarray.pipeline import cut
+from zeoarray.pipeline import cut, order
 from zeoarray.pipeline.document import Call, Faults, Pipeline, Stage
 from zeoarray.step import STEPS, Step, find
 from zeoarray.store import places, read
@@ -134,6 +134,12 @@ def check_stage(stage: Stage, nodes: Nodes, faults: Faults) -> Checked | None:
     if source is None:
         return Checked(stage, None)
     before = cut.template(source)
+    if stage.order:
+        try:
+            before = order.template(before, stage.order)
+        except ZeoError as error:
+            faults.add((*stage.keys, "order"), error)
+            return None
     if stage.kind == "measure":
         return _check_measure(stage, before, faults)
     steps: list[cut.Applied] = []
@@ -146,7 +152,7 @@ def check_stage(stage: Stage, nodes: Nodes, faults: Faults) -> Checked | None:
         except ZeoError as error:
             faults.add(call.keys, error)
             return None
-    return Checked(stage, steps[-1].after, tuple(cut.segments(steps, stage.block)))
+    return Checked(stage, steps[-1].after, tuple(cut.segments(steps, stage.block, stage.order)))
 
 
 def _check_measure(stage: Stage, before: xr.Dataset, faults: Faults) -> Checked | None:

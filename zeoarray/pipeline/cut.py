@@ -136,6 +136,8 @@ class Segment:
     """Dim along which blocks are cut; None where there is one block."""
     rows: int
     """Rows of output along it, of one block."""
+    order: tuple[str, ...] = ()
+    """Coords by which the rows of what is read are ordered; as they lie where empty."""
 
     @property
     def before(self) -> xr.Dataset:
@@ -233,6 +235,17 @@ class Segment:
         grain = math.lcm(PAIR, math.prod(s.grain(phase.dim) for s in steps), *together)
         return max(round(PART_BYTES / max(row, 1) / grain), 1) * grain
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether the first steps read a part of a block at a time: rows lie by themselves."""
+        first = self.phases()[0]
+        stored = [
+            encode.layout_of(tuple(map(str, v.dims)), v.shape, v.dtype.itemsize).chunk
+            for v in self.before.variables.values()
+            if v.ndim > 1 and v.dims[0] == self.dim
+        ]
+        return first.dim == self.dim and bool(stored) and all(c[0] == 1 for c in stored)
+
     def arrays(self) -> dict[str, encode.Sharded]:
         """Layout of every variable that blocks write: one shard a block."""
         return {
@@ -242,7 +255,9 @@ class Segment:
         }
 
 
-def segments(steps: Sequence[Applied], rows: int | None = None) -> list[Segment]:
+def segments(
+    steps: Sequence[Applied], rows: int | None = None, order: tuple[str, ...] = ()
+) -> list[Segment]:
     """Join steps as long as a dim is left along which all of them may be cut.
 
     Parameters
@@ -251,6 +266,8 @@ def segments(steps: Sequence[Applied], rows: int | None = None) -> list[Segment]
         In their order, each on the template that the one before gave.
     rows
         Rows of a block of the last segment; None decides by the layout.
+    order
+        Coords by which the rows that the first segment reads are ordered.
     """
     groups = list(_groups(steps))
     made = []
@@ -258,7 +275,7 @@ def segments(steps: Sequence[Applied], rows: int | None = None) -> list[Segment]
         dim, count = _choose(group[-1].after, free)
         if rows is not None and dim is not None and number == len(groups) - 1:
             count = min(rows, group[-1].after.sizes[dim])
-        made.append(Segment(tuple(group), dim, count))
+        made.append(Segment(tuple(group), dim, count, () if number else order))
     return made
 
 

@@ -17,7 +17,8 @@
           - xct.minus_log
           - xct.reconstruct: {axis: xct/i13-2.6um/axis, filter: ramp}
 
-A parameter of a step that is a dataset is given as the path of a node.
+A parameter of a step that is a dataset is given as the path of a node. ``block: 80`` sets the rows
+of a block, ``order: [z, u, angle]`` the order in which rows are taken.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ TOP = ("zeoarray", "store", "stages")
 STAGE: dict[Kind, tuple[str, ...]] = {
     "ingest": ("ingest",),
     "measure": ("measure", "from", "into", "with"),
-    "steps": ("from", "into", "steps", "block"),
+    "steps": ("from", "into", "steps", "block", "order"),
 }
 VERSION = 1
 
@@ -70,6 +71,8 @@ class Stage:
     """Of an ingest: source and options, as `open_scan` takes them."""
     block: int | None
     """Rows of a block, where the file decides."""
+    order: tuple[str, ...] = ()
+    """Coords by which the rows of what is read are ordered; as they lie where empty."""
 
     @property
     def keys(self) -> Keys:
@@ -195,9 +198,15 @@ def _stage(number: int, entry: object, faults: Faults) -> Stage | None:
     block = entry.get("block")
     if block is not None and (not isinstance(block, int) or isinstance(block, bool) or block < 1):
         faults.add((*keys, "block"), f"'block' is a number of rows, 1 or more, got {block!r}")
+    order = entry.get("order", [])
+    if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
+        faults.add(
+            (*keys, "order"), f"'order' is a list of coords, as [z, u, angle], got {order!r}"
+        )
+        order = []
     if len(faults.lines) > before:
         return None
-    return Stage(number, kind, str(into), source, calls, scan, block)
+    return Stage(number, kind, str(into), source, calls, scan, block, tuple(order))
 
 
 def _node(node: object, keys: Keys, what: str, faults: Faults) -> None:

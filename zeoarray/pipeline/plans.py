@@ -107,7 +107,10 @@ def memory_of(segment: cut.Segment) -> int:
     most = 0
     for phase in segment.phases():
         steps = segment.steps[phase.start : phase.stop]
-        given = _held(steps[0].before, {segment.dim: counts[phase.start]})
+        rows_given = counts[phase.start]
+        if phase.start == 0 and segment.in_parts:
+            rows_given = min(phase.rows, rows_given)
+        given = _held(steps[0].before, {segment.dim: rows_given})
         gives = _held(steps[-1].after, {segment.dim: counts[phase.stop]})
         single = phase.dim is None
         part = 0

@@ -212,6 +212,8 @@ def _marks(pipeline: Pipeline, stage: Stage, checked: Checked) -> dict[str, Any]
         "inputs": _digests(pipeline, [str(stage.source), *nodes]),
         "arrays": _arrays(checked.segments[-1]),
     }
+    if stage.order:
+        marks["order"] = list(stage.order)
     plain: dict[str, Any] = json.loads(json.dumps(marks))
     return plain
 
@@ -278,6 +280,8 @@ def work_of(pipeline: Pipeline, segment: cut.Segment, source: str, folder: str) 
         dim=segment.dim,
         arrays=tuple(segment.arrays().values()),
         folder=folder,
+        order=segment.order,
+        in_parts=segment.in_parts,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import xarray as xr
 
 from zeoarray import volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.backend import single_threaded
+from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
-from zeoarray.pipeline import cut
+from zeoarray.pipeline import cut, order
 from zeoarray.step import find
 from zeoarray.store import encode, ledger, write
 
@@ -37,6 +38,10 @@ class Work:
     dim: str | None
     arrays: tuple[encode.Sharded, ...]
     folder: str
+    order: tuple[str, ...] = ()
+    """Coords by which the rows of the source are ordered."""
+    in_parts: bool = False
+    """Whether the first steps read a part of a block at a time."""
 
     def placed(self, index: int) -> Iterator[tuple[encode.Sharded, tuple[int, ...]]]:
         """Each array that block `index` writes, and the shard of it."""
@@ -71,9 +76,13 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
         One for each file written.
     """
     with single_threaded():
-        source = _opened(work.store, work.source, work.digests[work.source])
-        ds = (source if work.dim is None else source.isel({work.dim: block.reads})).load()
-        for phase in work.phases:
+        read = functools.partial(_read, work, block)
+        first, size = work.phases[0], block.reads.stop - block.reads.start
+        if work.in_parts:
+            ds = _run_parts(work, first, block, size, read)
+        else:
+            ds = _run_phase(work, first, block, read(slice(0, size)))
+        for phase in work.phases[1:]:
             ds = _run_phase(work, phase, block, ds)
         values = {array.name: ds[array.name].values for array in work.arrays}
         del ds
@@ -83,19 +92,54 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
         ]
 
 
+def _read(work: Work, block: Block, rows: slice) -> xr.Dataset:
+    """Some rows of a block, counted in it."""
+    digest = work.digests[work.source]
+    source = _opened(work.store, work.source, digest)
+    if work.dim is None and not work.order:
+        return source.load()
+    here = slice(block.reads.start + rows.start, min(block.reads.start + rows.stop,
+                 block.reads.stop))  # fmt: skip
+    if not work.order:
+        return source.isel({work.dim: here}).load()
+    dim, index = _sequence(work.store, work.source, digest, work.order)
+    if dim == work.dim:
+        return order.read(source, dim, index[here])
+    whole = order.read(source, dim, index)
+    return whole if work.dim is None else whole.isel({work.dim: here})
+
+
 def _run_phase(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr.Dataset:
     """Run some steps on a block, a part of it at a time: what they hold stays in the caches."""
     dim = phase.dim
     if dim is None or phase.rows >= ds.sizes[dim]:
         return _chain(work, phase, block, ds)
+    return _run_parts(work, phase, block, ds.sizes[dim], lambda rows: ds.isel({dim: rows}))
+
+
+def _run_parts(
+    work: Work,
+    phase: cut.Phase,
+    block: Block,
+    size: int,
+    read: Callable[[slice], xr.Dataset],
+) -> xr.Dataset:
+    """Run some steps on the parts of a block, as `read` gives them."""
+    dim = str(phase.dim)
     joined: _Joined | None = None
-    for start in range(0, ds.sizes[dim], phase.rows):
-        part = ds.isel({dim: slice(start, start + phase.rows)})
+    for start in range(0, size, phase.rows):
+        part = read(slice(start, start + phase.rows))
+        rows = part.sizes[dim]
         result = _chain(work, phase, block, part)
+        del part
+        if joined is None and rows >= size:
+            return result
         if joined is None:
-            joined = _Joined(result, dim, ds.sizes[dim] / part.sizes[dim])
+            joined = _Joined(result, dim, size / rows)
         joined.add(result)
-    return ds if joined is None else joined.whole()
+    if joined is None:
+        raise StoreError(f"{work.source}: a block of it has no rows", got=f"block {block.index}")
+    return joined.whole()
 
 
 def _chain(work: Work, phase: cut.Phase, block: Block, ds: xr.Dataset) -> xr.Dataset:
@@ -156,3 +200,10 @@ def argument(store: str, node: str, digest: str) -> xr.Dataset:
     """
     ds = reference.open_node(store, node, chunked=False)
     return ds.load() if ds.nbytes <= HELD_BYTES else ds
+
+
+@functools.lru_cache(maxsize=4)
+def _sequence(
+    store: str, node: str, digest: str, names: tuple[str, ...]
+) -> tuple[str, np.ndarray[Any, Any]]:
+    return order.sequence(_opened(store, node, digest), names)

@@ -74,7 +74,7 @@ def integrator(ds: xr.Dataset, by: str) -> AzimuthalIntegrator:
 
 def _stated(ds: xr.Dataset) -> tuple[Values, tuple[int, int]]:
     values = tuple(
-        (v.name, ds[v.name].values[()].item()) for v in schema.GEOMETRY if v.name in ds.variables
+        (v.name, ds[v.name].values.item()) for v in schema.GEOMETRY if v.name in ds.variables
     )
     return values, (ds.sizes["det_y"], ds.sizes["det_x"])
 

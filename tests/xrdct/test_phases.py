@@ -161,6 +161,8 @@ def test_voxels_without_patterns_have_no_weight() -> None:
         ({"references": references(flat=np.ones_like(Q))}, "a sum of the background"),
         ({"references": references(dark=np.zeros_like(Q))}, "0 in every bin"),
         ({"phases": ("zinc", "zinc")}, "named once"),
+        ({"background": -1}, "no less than 0 terms"),
+        ({"floor": 2.0}, "floor is a share"),
     ],
 )
 def test_what_cannot_be_fitted_is_told(change: dict[str, Any], message: str) -> None:
@@ -231,6 +233,7 @@ def test_references_from_lists_of_peaks() -> None:
         ({"first": powder(A, "a").isel(q=slice(0, 600))}, "'a' is on another range of q"),
         ({"peaks": {"a": (1.1, 2.4)}}, "2.4 .a."),
         ({"peaks": {"a": ()}}, "a list is empty"),
+        ({"first": powder(A, "a"), "alpha2": 1.5}, "alpha2 is a share"),
         ({"peaks": {"a": (1.1,), "b": (1.10005,)}}, "two peaks coincide"),
     ],
 )
@@ -301,6 +304,8 @@ def test_isolated_phases_are_told_from_mixed_ones() -> None:
         xrdct.isolation(volume(MIXED))
     with pytest.raises(ArgumentError, match="width of the beam is not known"):
         xrdct.isolation(fitted(MIXED).drop_vars("beam_size"))
+    with pytest.raises(ArgumentError, match="two draws or more"):
+        xrdct.isolation(fitted(MIXED), draws=1)
     one = fitted(MIXED).isel(phase=[0], other=[0])
     with pytest.raises(ArgumentError, match="one phase alone"):
         xrdct.isolation(one)

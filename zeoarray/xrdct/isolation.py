@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.kernels.isolation import shares
 from zeoarray.labelled import known
-from zeoarray.step import Share, measure
+from zeoarray.step import Count, Share, measure
 
 __all__ = ["isolation"]
 
 Array = np.ndarray[Any, Any]
 BY = "xrdct.isolation"
-Draws = Annotated[int, pydantic.Field(ge=2)]
-Positive = Annotated[float, pydantic.Field(gt=0)]
 
 
 def _as_it_may_be(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
@@ -31,10 +28,10 @@ def _as_it_may_be(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
 def isolation(
     ds: xr.Dataset,
     *,
-    beam_um: Positive | None = None,
+    beam_um: float | None = None,
     pure: Share = 0.1,
     empty: Share = 0.2,
-    draws: Draws = 100,
+    draws: Count = 100,
     seed: int = 0,
 ) -> xr.Dataset:
     """Measure the share of voxels in which phases are mixed, beyond what the beam's width mixes.
@@ -82,6 +79,11 @@ def isolation(
             )
     if ds.sizes["phase"] < 2:
         raise ArgumentError(f"{BY}: one phase alone cannot be mixed", got="1 phase")
+    if draws < 2 or (beam_um is not None and not beam_um > 0):
+        raise ArgumentError(
+            f"{BY}: a spread needs two draws or more, and a beam a width",
+            got=f"draws={draws}, beam_um={beam_um}",
+        )
     step = _step(ds)
     blur = _beam(ds) if beam_um is None else beam_um
     order = ("z", "phase", "y", "x")

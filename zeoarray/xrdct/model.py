@@ -117,12 +117,21 @@ def patterns_of(
 def background(q: Array, terms: int) -> Array:
     """(q) -> (term, q). Cubic B-splines that sum to 1; fewer than four are polynomials.
 
+    Raises
+    ------
+    ArgumentError
+        For less than no terms.
+
     Examples
     --------
-    >>> background(np.linspace(0, 1, 5), 6).sum(axis=0).tolist()
+    >>> background(np.linspace(0, 1, 5), 6).sum(axis=0).round(9).tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    if terms < 1:
+    if terms < 0:
+        raise ArgumentError(
+            "a background has no less than 0 terms", got=f"background={terms}", do="0 for none"
+        )
+    if terms == 0:
         return np.empty((0, q.size))
     degree = min(3, terms - 1)
     inner = np.linspace(q[0], q[-1], terms - degree + 1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
@@ -23,7 +22,6 @@ __all__ = ["parallax"]
 Array = np.ndarray[Any, Any]
 BY = "xrdct.parallax"
 UM = 1e-6
-Whole = Annotated[int, pydantic.Field(ge=0)]
 
 
 def _as_it_may_be(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
@@ -41,7 +39,7 @@ def parallax(
     center: float | None = None,
     phases: tuple[str, ...] | None = None,
     q_range: tuple[float, float] | None = None,
-    background: Whole = 8,
+    background: int = 8,
     correlation: xr.Dataset | None = None,
     significance: float = 10.0,
 ) -> xr.Dataset:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
@@ -18,8 +17,6 @@ from zeoarray.xrdct import model
 __all__ = ["map_peaks"]
 
 BY = "xrdct.map_peaks"
-Positive = Annotated[float, pydantic.Field(gt=0)]
-AtLeastZero = Annotated[float, pydantic.Field(ge=0)]
 
 
 @step(cites=("10.1137/0111030",))
@@ -27,11 +24,11 @@ def map_peaks(
     ds: xr.Dataset,
     *,
     peaks: tuple[float, ...],
-    window: Positive = 0.02,
-    width: Positive = 0.008,
+    window: float = 0.02,
+    width: float = 0.008,
     profile: kernels.Profile = "pseudo_voigt",
     correlation: xr.Dataset | None = None,
-    significance: AtLeastZero = 3.0,
+    significance: float = 3.0,
     smooth: Count = phase_kernels.SMOOTH,
     iterations: Count = 60,
 ) -> xr.Dataset:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
@@ -19,8 +18,6 @@ __all__ = ["bin_correlation", "fit_phases", "fractions"]
 
 BY = "xrdct.fit_phases"
 UM = 1e-6
-Whole = Annotated[int, pydantic.Field(ge=0)]
-Floor = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
 @step(cites=("10.1137/1.9781611971217", "10.1017/S0370164600014346"))
@@ -30,12 +27,12 @@ def fit_phases(
     references: xr.Dataset,
     phases: tuple[str, ...] | None = None,
     q_range: tuple[float, float] | None = None,
-    background: Whole = 8,
+    background: int = 8,
     nonnegative: bool = True,
     correlation: xr.Dataset | None = None,
     parallax: xr.Dataset | None = None,
     smooth: Count = kernels.SMOOTH,
-    floor: Floor = kernels.FLOOR,
+    floor: float = kernels.FLOOR,
 ) -> xr.Dataset:
     r"""Fit every pattern by reference patterns and a smooth background.
 
@@ -90,6 +87,8 @@ def fit_phases(
         Where references do not cover q, are collinear (it says which), or are more than there are
         bins.
     """
+    if not 0 <= floor <= 1:
+        raise ArgumentError(f"{BY}: the floor is a share", got=f"floor={floor}", expected="0 to 1")
     chosen = model.selection(ds, q_range, BY)
     intensity, variance = model.intensities(ds, BY)
     q = known(ds["q"]).astype(float)[chosen]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import pydantic
 import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
@@ -23,8 +22,6 @@ from zeoarray.xrdct import model
 __all__ = ["reference_patterns"]
 
 Array = np.ndarray[Any, Any]
-Whole = Annotated[int, pydantic.Field(ge=0)]
-Ratio = Annotated[float, pydantic.Field(ge=0, le=1)]
 Polarization = Literal["unpolarized", "none"]
 Shape = Callable[[Array], Array]
 
@@ -59,8 +56,8 @@ def reference_patterns(
     names: tuple[str, ...] | None = None,
     peaks: dict[str, tuple[float, ...]] | None = None,
     q_range: tuple[float, float] | None = None,
-    background: Whole = 8,
-    alpha2: Ratio = 0.0,
+    background: int = 8,
+    alpha2: float = 0.0,
     polarization: Polarization = "unpolarized",
     patterns: Count = 400,
 ) -> xr.Dataset:
@@ -114,6 +111,8 @@ def reference_patterns(
     ----------
     W. A. Rachinger, J. Sci. Instrum. 25, 254 (1948), doi:10.1088/0950-7671/25/7/125.
     """
+    if not 0 <= alpha2 <= 1:
+        raise ArgumentError(f"{BY}: alpha2 is a share", got=f"alpha2={alpha2}", expected="0 to 1")
     given = [p for p in (first, second, third, fourth) if p is not None]
     lists = peaks or {}
     labels = _names(given, names, lists)

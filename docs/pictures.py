@@ -17,6 +17,9 @@ import xarray as xr
 
 import zeoarray
 from zeoarray import xct
+from zeoarray.twin import presets
+from zeoarray.twin import truth as twin_truth
+from zeoarray.twin.sample import Sample
 
 OUT = Path(__file__).parent / "images"
 
@@ -27,6 +30,7 @@ def main(files: Path) -> None:
     save(slices(truth), "twin_slices")
     save(tomogram(files), "twin_tomogram")
     save(diffraction(files), "twin_diffraction")
+    save(accuracy(files), "accuracy_slices")
 
 
 def save(figure: plt.Figure, name: str) -> None:
@@ -92,6 +96,38 @@ def diffraction(files: Path) -> plt.Figure:
     line = reduced["intensity"].isel(z=0).sel(q=slice(1.63, 1.68)).sum("q")
     line.plot.imshow(ax=grid[2], cmap="gray")
     grid[2].set_title("sinogram of 533, both phases")
+    return figure
+
+
+def accuracy(files: Path) -> plt.Figure:
+    """A slice as it is, and as it is reconstructed before and after the removal of rings."""
+    found = presets.find("small").scan("i13-1.625um")
+    scan = zeoarray.open_scan(files / f"{found.number}.nxs", sidecar=files / f"{found.number}.yaml")
+    mount = zeoarray.open(files / "truth.zarr")[f"xct/{found.name}/mount"].to_dataset().load()
+    rows = 2160 // found.binning
+    left, top = found.lens_centre
+    lens = {
+        "polynomial": found.distortion, "center_from_left": left,
+        "center_from_top": top + (rows - found.rows) / 2, "detector": (rows, found.columns),
+    }  # fmt: skip
+    transmission = xct.normalize(scan.isel(z=slice(4, 11)).load())
+    clean = xct.remove_rings(transmission, la_size=15, sm_size=7)
+    made = []
+    for ds in (transmission, clean):
+        lines = xct.minus_log(xct.correct_distortion(ds, **lens))
+        volume = xct.reconstruct(lines.isel(z=[3]), axis=mount[["axis_u"]])
+        made.append(volume.sel(y=slice(-1600, 1600), x=slice(-1600, 1600)))
+    true = twin_truth.volume(
+        Sample.make(1, "small"), *(made[0][d].values for d in "zyx"),
+        energy_kev=found.energy_kev, to_sample=mount["to_sample"].values,
+    )  # fmt: skip
+    figure, grid = plt.subplots(1, 4, figsize=(19, 4.4), layout="constrained")
+    images = [v["attenuation"].isel(z=0) for v in (true, *made)]
+    images.append(images[2] - images[0])
+    titles = ("truth", "reconstructed", "rings removed, 15 and 7", "rings removed, less truth")
+    for axes, image, title in zip(grid, images, titles, strict=True):
+        show(axes, image, title, cmap="gray", vmin=-1 if title != titles[3] else -2,
+             vmax=6 if title != titles[3] else 2)  # fmt: skip
     return figure
 
 

@@ -101,7 +101,7 @@ def count_lost(
 
 
 # --- one pixel into its bins ----------------------------------------------------------------------
-class _Code:
+class Code:
     """What the generators below share: vectors of lanes, and the loop over a pixel's entries."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
@@ -109,27 +109,33 @@ class _Code:
         self.context, self.builder, self.types, self.args = context, builder, signature.args, args
 
     def data(self, i: int) -> Any:
+        """Where array i begins."""
         return self.context.make_array(self.types[i])(self.context, self.builder, self.args[i]).data
 
     def vectors(self, i: int) -> Any:
+        """The same, as vectors."""
         return self.builder.bitcast(self.data(i), self.lanes.as_pointer())
 
     def load(self, pointer: Any, index: Any) -> Any:
+        """Read a vector."""
         return self.builder.load(self.builder.gep(pointer, [index]), align=4)
 
     def splat(self, number: Any) -> Any:
+        """One number in all lanes."""
         nothing, zero = ir.Constant(self.lanes, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         one = self.builder.insert_element(nothing, number, zero)
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(one, nothing, mask)
 
     def add_product(self, pointer: Any, index: Any, one: Any, other: Any) -> None:
+        """Add a product to a vector in memory."""
         place = self.builder.gep(pointer, [index])
         product = self.builder.fmul(one, other, flags=("contract",))
         total = self.builder.fadd(product, self.builder.load(place, align=4), flags=("contract",))
         self.builder.store(total, place, align=4)
 
     def entries(self, start: Any, stop: Any) -> Any:
+        """Loop from start to stop."""
         return UTILITIES.for_range_slice(self.builder, start, stop, start.type(1))
 
     def entry(self, indices: int, weights: int, j: Any) -> tuple[Any, Any]:
@@ -146,7 +152,7 @@ def _add_in_llvm(
     """total[bin] += w values[pixel], over the entries start to stop."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         value, total = code.load(code.vectors(5), args[2]), code.vectors(6)
         with code.entries(args[3], args[4]) as (j, _):
             k, weight = code.entry(0, 1, j)
@@ -164,7 +170,7 @@ def _add_both_in_llvm(
     """As `_add`, and squares[bin] += w^2 variance[pixel]."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         value, total = code.load(code.vectors(5), args[2]), code.vectors(6)
         spread, squares = code.load(code.vectors(7), args[2]), code.vectors(8)
         with code.entries(args[3], args[4]) as (j, _):
@@ -185,7 +191,7 @@ def _add_deviation_in_llvm(
     """squares[bin] += (w (values[pixel] - norms[pixel] mean[bin]))^2."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         value, norm = (code.load(code.vectors(i), args[2]) for i in (5, 6))
         mean, squares = code.vectors(7), code.vectors(8)
         with code.entries(args[3], args[4]) as (j, _):
@@ -207,7 +213,7 @@ def _add_band_in_llvm(
     """band[bin, lag] += w w' variance[pixel], w' the weight of the same pixel `lag` bins on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        code = _Code(context, builder, signature, args)
+        code = Code(context, builder, signature, args)
         spread, lags, band = code.load(code.vectors(5), args[2]), args[6], code.vectors(7)
         with code.entries(args[3], args[4]) as (i, _):
             k, one = code.entry(0, 1, i)

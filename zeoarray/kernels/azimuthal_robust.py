@@ -1,8 +1,9 @@
 """Azimuthal integration that leaves out outliers: sigma clipping, and the trimmed mean.
 
 Spots of single crystals and cosmic rays are outliers of their bin. Here the matrix is read by bins:
-the pixels of a few frames are turned so that a pixel's values lie together, and each bin gathers
-its own. Both kernels give the sums of what is kept, as `azimuthal.sums` does of everything.
+the pixels of sixteen frames are turned so that a pixel's values lie together, and each bin takes
+its own for all of them at once. Both kernels give the sums of what is kept, as `azimuthal.sums`
+does of everything.
 """
 
 from __future__ import annotations
@@ -15,31 +16,40 @@ from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, DependencyError, unknown
 from zeoarray.kernels.azimuthal_build import Matrix, matrix_of
 from zeoarray.kernels.azimuthal_frames import Frames
-from zeoarray.kernels.azimuthal_loops import GIVEN, NONE, POISSON, load, tiles
+from zeoarray.kernels.azimuthal_lanes import AZIMUTHAL
+from zeoarray.kernels.azimuthal_loops import GIVEN, LANES, NONE, POISSON, load, tiles
 from zeoarray.kernels.azimuthal_matrix import IntegrationMatrix
-from zeoarray.kernels.azimuthal_outliers import AZIMUTHAL, clip, trim
-from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
+from zeoarray.kernels.azimuthal_outliers import clip, trim
+from zeoarray.kernels.contract import Memory, MemoryOf, Parameters, Sizes, contract_of, kernel
 
 Array = np.ndarray[Any, Any]
 ErrorModel = Literal["poisson", "variance", "azimuthal"]
 
-LANES = 16
-"""Frames that are turned at once."""
 KIND = {None: NONE, "poisson": POISSON, "variance": GIVEN, "azimuthal": NONE}
+
+WEIGHED = 4 + 4
+"""Bytes for each entry of a bin: its weight, and one over the normalisation of its pixel."""
+SORTED = WEIGHED + LANES * (4 + 8) + 2
+"""The same with a key for each frame, room to sort them, and the mask of who is in doubt."""
 
 
 def _bins(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
     return {"bin": matrix_of(parameters["matrix"]).bins}
 
 
-def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    matrix = matrix_of(parameters["matrix"])
-    pixels = sizes["det_y"] * sizes["det_x"]
-    rows = 2 if parameters["error_model"] == "variance" else 1
-    # The turned frames, three sums of each bin, and what one bin gathers.
-    block = pixels * LANES * 4 * rows + 3 * 8 * LANES * matrix.bins + 64 * _longest(matrix)
-    # The matrix by bins, which is kept with the matrix.
-    return Memory(8 * matrix.data.size + 4 * matrix.bins + 4, block + 8 * sizes["batch"])
+def _memory(entry: int) -> MemoryOf:
+    """With so many bytes for each entry of the largest bin."""
+
+    def memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+        matrix = matrix_of(parameters["matrix"])
+        pixels = sizes["det_y"] * sizes["det_x"]
+        rows = 2 if parameters["error_model"] == "variance" else 1
+        # The turned frames, three sums of each bin, and what one bin is worked on in.
+        block = pixels * LANES * 4 * rows + 3 * 8 * LANES * matrix.bins + entry * _longest(matrix)
+        # The matrix by bins, which is kept with the matrix.
+        return Memory(8 * matrix.data.size + 4 * matrix.bins + 4, block + 8 * sizes["batch"])
+
+    return memory
 
 
 def _longest(matrix: IntegrationMatrix) -> int:
@@ -50,7 +60,7 @@ def _longest(matrix: IntegrationMatrix) -> int:
 @kernel(
     "(det_y,det_x)->(bin),(bin),(bin)",
     rows={"factor": (), "variance": ("det_y", "det_x")},
-    memory=_memory,
+    memory=_memory(WEIGHED),
     sizes=_bins,
 )
 def sigma_clip(
@@ -124,7 +134,7 @@ def sigma_clip(
 @kernel(
     "(det_y,det_x)->(bin),(bin),(bin)",
     rows={"factor": (), "variance": ("det_y", "det_x")},
-    memory=_memory,
+    memory=_memory(SORTED),
     sizes=_bins,
 )
 def trimmed_mean(
@@ -201,8 +211,9 @@ def _over_batches(
     out = tuple(np.empty(shape, contract.output_dtype(i, frames.dtype)) for i in range(3))
     flat = [a.reshape(-1, matrix.bins) for a in out]
     pixels = matrix.pixel_normalization.size
-    values = np.zeros((pixels, LANES), np.float32)
-    beside = np.zeros((pixels if kind == GIVEN else 0, LANES), np.float32)
+    # Lanes without a frame are worked on and never read.
+    values = np.empty((pixels, LANES), np.float32)
+    beside = np.empty((pixels if kind == GIVEN else 0, LANES), np.float32)
     given = GIVEN if kind == GIVEN else NONE
     for rows in source.batches(LANES):
         counts, variance = source.rows(rows)

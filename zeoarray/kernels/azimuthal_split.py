@@ -124,18 +124,21 @@ def count_areas(radius: Any, keep: Any, low: float, width: float, bins: int, ind
 
 
 @compiled
-def _under(x: float, y: float, to_x: float, to_y: float, size: int, area: Any) -> None:
+def _under(x: float, y: float, to_x: float, to_y: float, first: int, size: int, area: Any) -> None:
     """Add to each bin the signed area under a line from (x, y), as far as it lies in the bins."""
     if x == to_x:
         return
-    sign = 1.0
-    if x > to_x:
-        x, y, to_x, to_y, sign = to_x, to_y, x, y, -1.0
     slope = (to_y - y) / (to_x - x)
-    first, last = max(math.floor(x), 0), min(math.floor(to_x), size - 1)
-    for k in range(first, last + 1):
-        begin, end = max(x, np.float64(k)), min(to_x, np.float64(k + 1))
-        area[k] += sign * (end - begin) * (y + slope * (0.5 * (begin + end) - x))
+    height = y - slope * x
+    sign = np.float64(1.0)
+    if x > to_x:
+        x, to_x, sign = to_x, x, np.float64(-1.0)
+    begin = max(math.floor(x), first)
+    end = min(math.floor(to_x), first + size - 1)
+    for k in range(begin, end + 1):
+        low, high = max(x, np.float64(k)), min(to_x, np.float64(k + 1))
+        # In single precision, as pyFAI holds it: shares are then its own to the last digits.
+        area[k - first] += sign * (high - low) * (0.5 * slope * (high + low) + height)
 
 
 @compiled
@@ -145,7 +148,7 @@ def fill_areas(
 ) -> None:  # fmt: skip
     """Bins and shares of each pixel's entries, by its area in the plane of radius and azimuth."""
     columns = radius.shape[1]
-    area = np.zeros(bins)
+    area = np.zeros(bins, np.float32)
     for p in range(indptr.size - 1):
         start, size = indptr[p], indptr[p + 1] - indptr[p]
         if size == 0:
@@ -154,15 +157,15 @@ def fill_areas(
         first, last = _span(radius, i, j, low, width)
         whole = first == last
         first = max(first, 0)
-        a, b, c, d = _in_bins(radius, i, j, low, width, first)
+        a, b, c, d = _in_bins(radius, i, j, low, width)
         e, f, g, h = _unrolled(radius, azimuth, i, j, mirrored)
         total = 0.0
         if not whole:
             area[:size] = 0.0
-            _under(a, e, b, f, size, area)
-            _under(b, f, c, g, size, area)
-            _under(c, g, d, h, size, area)
-            _under(d, h, a, e, size, area)
+            _under(a, e, b, f, first, size, area)
+            _under(b, f, c, g, first, size, area)
+            _under(c, g, d, h, first, size, area)
+            _under(d, h, a, e, first, size, area)
             for n in range(size):
                 total += area[n]
         for n in range(size):
@@ -172,13 +175,12 @@ def fill_areas(
 
 @compiled
 def _in_bins(
-    radius: Any, i: int, j: int, low: float, width: float, first: int
+    radius: Any, i: int, j: int, low: float, width: float
 ) -> tuple[float, float, float, float]:
-    """The corners' radii in bins, counted from `first`."""
+    """The corners' radii in bins."""
     a, b = np.float64(radius[i, j, 0, 0]), np.float64(radius[i, j, 1, 0])
     c, d = np.float64(radius[i, j, 1, 1]), np.float64(radius[i, j, 0, 1])
-    a, b = (a - low) / width - first, (b - low) / width - first
-    return a, b, (c - low) / width - first, (d - low) / width - first
+    return (a - low) / width, (b - low) / width, (c - low) / width, (d - low) / width
 
 
 @compiled
@@ -197,5 +199,6 @@ def _unrolled(
         turn = 2 * math.pi
         a, b = a + turn * (a < 0), b + turn * (b < 0)
         c, d = c + turn * (c < 0), d + turn * (d < 0)
-    # Areas of a closed contour do not hang on where the azimuth begins.
-    return 0.0, b - a, c - a, d - a
+        if a + b + c + d > 2 * turn:
+            a, b, c, d = a - turn, b - turn, c - turn, d - turn
+    return a, b, c, d

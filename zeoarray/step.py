@@ -190,7 +190,7 @@ def measure(
     cites
         DOIs of the methods.
     expects
-        ``expects(ds, **parameters)`` gives, without reading, a dataset of the same names, dims
+        ``expects(ds, **arguments)`` gives, without reading, a dataset of the same names, dims
         and units with plausible values (the axis in the middle, every frame good). By it a
         pipeline is checked, and its memory planned, before the measure has run.
 

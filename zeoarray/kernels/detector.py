@@ -38,7 +38,7 @@ def integrator_of(
         Rows and columns of the frames, for detectors that do not know their size.
     """
     config = json.loads(str(values.get("detector_config", "{}")))
-    if not config and shape is not None:
+    if not config and shape is not None and not _sized(str(values["detector"])):
         config["max_shape"] = list(shape)
     config |= {"pixel1": float(values["pixel1"]), "pixel2": float(values["pixel2"])}
     config["orientation"] = int(values["orientation"])
@@ -61,6 +61,16 @@ def _placed(
     if parallax:
         out.enable_parallax()
     return out
+
+
+def _sized(name: str) -> bool:
+    """Whether pyFAI knows how many pixels such a detector has."""
+    from pyFAI.detectors import detector_factory
+
+    try:
+        return detector_factory(name).max_shape is not None
+    except (RuntimeError, TypeError):
+        return False
 
 
 def _detector(name: str, config: dict[str, Any]) -> Detector:

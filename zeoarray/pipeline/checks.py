@@ -141,7 +141,7 @@ def check_stage(stage: Stage, nodes: Nodes, faults: Faults) -> Checked | None:
             faults.add((*stage.keys, "order"), error)
             return None
     if stage.kind == "measure":
-        return _check_measure(stage, before, faults)
+        return _check_measure(stage, before, nodes, faults)
     steps: list[cut.Applied] = []
     for call in stage.calls:
         arguments = nodes_of(call, nodes)
@@ -155,13 +155,18 @@ def check_stage(stage: Stage, nodes: Nodes, faults: Faults) -> Checked | None:
     return Checked(stage, steps[-1].after, tuple(cut.segments(steps, stage.block, stage.order)))
 
 
-def _check_measure(stage: Stage, before: xr.Dataset, faults: Faults) -> Checked | None:
+def _check_measure(
+    stage: Stage, before: xr.Dataset, nodes: Nodes, faults: Faults
+) -> Checked | None:
     (call,) = stage.calls
     entry = find(call.name)
     if entry.expects is None:
         return Checked(stage, None)
+    arguments = nodes_of(call, nodes)
+    if any(given is None for given in arguments.values()):
+        return Checked(stage, None)
     try:
-        expected = entry.expects(before, **_resolved(entry, call, stage))
+        expected = entry.expects(before, **_resolved(entry, call, stage), **arguments)
     except ZeoError as error:
         faults.add(call.keys, error)
         return None

@@ -26,22 +26,24 @@ Array = np.ndarray[Any, Any]
 # --- where the beam stops -------------------------------------------------------------------------
 def _stops(ds: xr.Dataset, *, tolerance_um: float | None = None) -> xr.Dataset:
     by = "xrdct.find_positions"
-    frames = schema.Schema("frames at motor positions", (schema.FRAME_U, schema.FRAME_Z))
+    motors = (schema.FRAME_ANGLE, schema.FRAME_U, schema.FRAME_Z)
+    frames = schema.Schema("frames at motor positions", motors)
     schema.validate(ds, frames, by=by)
-    at = {name: known(ds[name]).astype(float) for name in ("u", "z")}
-    good = np.isfinite(at["u"]) & np.isfinite(at["z"])
+    # What is one position shows in that every angle has a frame at it.
+    at = {name: known(ds[name]).astype(float) for name in ("angle", "u", "z")}
+    good = np.all([np.isfinite(a) for a in at.values()], axis=0)
     if not good.any():
         raise ArgumentError(f"{by}: the position of no frame is known", got=f"{good.size} frames")
     if tolerance_um is not None and not tolerance_um >= 0:
         raise ArgumentError(f"{by}: a tolerance is a distance", got=tolerance_um, expected="um")
-    tolerance = {} if tolerance_um is None else dict.fromkeys(at, tolerance_um)
+    tolerance = {} if tolerance_um is None else dict.fromkeys(("u", "z"), tolerance_um)
     levels = find_grid({n: a[good] for n, a in at.items()}, tolerance=tolerance)
     sizes = levels["z"].value.size, levels["u"].value.size
     count = np.zeros(sizes, np.int64)
     np.add.at(count, (levels["z"].index, levels["u"].index), 1)
     out = xr.Dataset(
         {"stops": (("beam_z", "beam_u"), count)},
-        {f"beam_{n}": (f"beam_{n}", levels[n].value) for n in at},
+        {f"beam_{n}": (f"beam_{n}", levels[n].value) for n in ("u", "z")},
     )
     return schema.describe(out, schema.BEAM_POSITIONS).assign_attrs(ds.attrs)
 
@@ -56,7 +58,7 @@ def find_positions(ds: xr.Dataset, *, tolerance_um: float | None = None) -> xr.D
     Parameters
     ----------
     ds
-        ``u(frame)`` and ``z(frame)``.
+        ``angle(frame)``, ``u(frame)`` and ``z(frame)``.
     tolerance_um
         Positions are one where a chain of gaps below this joins them; found where None.
 

@@ -191,6 +191,10 @@ def _starts(sizes: Mapping[str, int]) -> st.SearchStrategy[Array | None]:
     return st.none() | st.integers(0, 2**32 - 1).map(some)
 
 
+def _levels(sizes: Mapping[str, int]) -> st.SearchStrategy[int]:
+    return st.integers(0, int(np.log2(min(sizes["angle"], sizes["u"]))))
+
+
 def _slices(sizes: Mapping[str, int]) -> st.SearchStrategy[int | tuple[int, int] | None]:
     some = st.integers(1, max(sizes["u"], 7))
     return st.none() | some | st.tuples(some, some)
@@ -427,6 +431,12 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "rings.remove_dead_stripe.residual": lambda sizes: st.booleans(),
     "rings.remove_all_stripe.snr": lambda sizes: st.floats(1, 5),
     "rings.remove_all_stripe.la_size": lambda sizes: st.integers(1, 40),
+    "stripes_fourier.remove_stripe_based_wavelets.level": _levels,
+    "stripes_fourier.remove_stripe_based_wavelets.sigma": lambda sizes: st.floats(0.3, 4),
+    "stripes_fourier.remove_stripe_based_wavelets.order": lambda sizes: st.integers(1, 20),
+    "stripes_regularized.remove_stripe_based_regularization.alpha": (
+        lambda sizes: st.floats(1e-3, 10)
+    ),
     "center_sharpness.find_center_sharpness.step": lambda sizes: st.sampled_from([6.0, 10.0]),
     "radon.filtered_backprojection.center": _on_detector,
     "radon.filtered_backprojection.size": _slices,

@@ -128,7 +128,12 @@ def test_pixels_are_kept_for_the_next_position_of_the_beam(
     asked: list[Any] = []
     ask = azimuthal_geometry._ask
     monkeypatch.setattr(azimuthal_geometry, "_PIXELS", type(azimuthal_geometry._PIXELS)())
-    monkeypatch.setattr(azimuthal_geometry, "_ask", lambda d, s: (asked.append(d), ask(d, s))[1])
+
+    def counted(detector: Any, shape: tuple[int, int]) -> Any:
+        asked.append(detector)
+        return ask(detector, shape)
+
+    monkeypatch.setattr(azimuthal_geometry, "_ask", counted)
     patterns = []
     for step in range(3):
         moved = geometry()

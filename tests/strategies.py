@@ -30,6 +30,7 @@ from zeoarray import schema
 from zeoarray.kernels import filters
 from zeoarray.kernels.contract import Kernel
 from zeoarray.step import Step
+from zeoarray.xct.rings import METHODS as RINGS
 
 Array = np.ndarray[Any, Any]
 Draw = st.DrawFn
@@ -548,7 +549,8 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
         f"xct.{verb}.{name}": strategy
         for verb in ("remove_rings", "ring_check")
         for name, strategy in {
-            "method": lambda ds: st.sampled_from(["all", "sorting", "filtering", "large", "dead"]),
+            "method": lambda ds: st.sampled_from(sorted(RINGS)),
+            "level": lambda ds: st.just(1),
             "la_size": _windows,
             "sm_size": _windows,
         }.items()

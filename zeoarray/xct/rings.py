@@ -10,14 +10,16 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError
-from zeoarray.kernels import rings
+from zeoarray.kernels import rings, stripes_fourier, stripes_regularized
 from zeoarray.labelled import known, lift
 from zeoarray.step import Count, measure, step
 
 __all__ = ["compare_rings", "remove_rings", "ring_check"]
 
-Method = Literal["all", "sorting", "filtering", "large", "dead"]
+Method = Literal["all", "sorting", "filtering", "large", "dead", "wavelet-fourier", "regularized"]
 VO = "10.1364/OE.26.028396"
+MUENCH = "10.1364/OE.17.008567"
+TITARENKO = "10.1063/1.3216041"
 
 # Each method's kernel, and what its parameters are called here.
 METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
@@ -32,10 +34,18 @@ METHODS: dict[str, tuple[Callable[..., Any], dict[str, str]]] = {
         {"snr": "snr", "size": "la_size", "drop_ratio": "drop_ratio"},
     ),
     "dead": (rings.remove_dead_stripe, {"snr": "snr", "size": "la_size"}),
+    "wavelet-fourier": (
+        stripes_fourier.remove_stripe_based_wavelets,
+        {"level": "level", "sigma": "sigma", "order": "order"},
+    ),
+    "regularized": (
+        stripes_regularized.remove_stripe_based_regularization,
+        {"alpha": "alpha"},
+    ),
 }
 
 
-@step(cites=(VO,))
+@step(cites=(VO, MUENCH, TITARENKO))
 def remove_rings(
     ds: xr.Dataset,
     *,
@@ -44,12 +54,16 @@ def remove_rings(
     la_size: Count = 71,
     sm_size: Count = 31,
     drop_ratio: float = 0.1,
+    level: Count = 4,
+    sigma: float = 1.0,
+    order: Count = 8,
+    alpha: float = 0.005,
 ) -> xr.Dataset:
-    """Remove stripes from sinograms by the methods of Vo et al., row by row.
+    """Remove stripes from sinograms, row by row: methods of Vo, Münch, Titarenko and others.
 
-    The defaults and names are those of Savu's RemoveAllRings; results equal those of
-    `algotom.prep.removal`. A parameter that a method does not use has no effect: each says below
-    by which methods it is used.
+    The defaults are those of Savu's plugins, and the names where they say what is meant; results
+    of Vo's methods equal those of `algotom.prep.removal`. A parameter that a method does not use
+    has no effect: each says below by which methods it is used.
 
     Parameters
     ----------
@@ -58,7 +72,9 @@ def remove_rings(
     method
         ``all``: dead, then large, then sorting. ``sorting``: small full and partial stripes.
         ``filtering``: the same for what varies slowly along the angle. ``large``: wide and strong
-        ones. ``dead``: unresponsive and fluctuating ones, then large.
+        ones. ``dead``: unresponsive and fluctuating ones, then large. These are Vo's.
+        ``wavelet-fourier``: full stripes, by wavelets and Fourier transforms (Münch).
+        ``regularized``: full stripes, by one offset for each column (Titarenko).
     snr
         How many times the noise a stripe stands out, at least 1; greater finds fewer. Used by
         all, large, dead.
@@ -70,6 +86,16 @@ def remove_rings(
     drop_ratio
         Share of the lowest and highest values of a column that are left out of its mean. Used by
         all and large.
+    level
+        Levels of wavelets; stripes of up to about 2^level columns are removed. Used by
+        wavelet-fourier.
+    sigma
+        Width of the damping [frequencies of a column]; greater removes more. Used by
+        wavelet-fourier.
+    order
+        Order of Daubechies' wavelets, 1 to 20. Used by wavelet-fourier.
+    alpha
+        Weight of the offsets; smaller removes more. Used by regularized.
 
     Returns
     -------
@@ -81,11 +107,22 @@ def remove_rings(
     SchemaError
         For a dataset that has neither.
     ArgumentError
-        For a window wider than the detector, `snr` below 1, `drop_ratio` outside 0 to 0.8; and,
-        when it is computed, for values that are not finite.
+        For a window wider than the detector, `snr` below 1, `drop_ratio` outside 0 to 0.8, more
+        levels than fit into a sinogram, a `sigma` or an `alpha` that is not positive, an `order`
+        that there is not; and, when it is computed, for values that are not finite.
+
+    References
+    ----------
+    N. T. Vo et al., Opt. Express 26, 28396 (2018), doi:10.1364/OE.26.028396; B. Münch et al.,
+    Opt. Express 17, 8567 (2009), doi:10.1364/OE.17.008567; S. Titarenko et al., Appl. Phys. Lett.
+    95, 071113 (2009), doi:10.1063/1.3216041, and Opt. Express 18, 22775 (2010),
+    doi:10.1364/OE.18.022775.
     """
     var = _sinograms(ds, by="xct.remove_rings")
-    values = {"snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio}
+    values = {
+        "snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio,
+        "level": level, "sigma": sigma, "order": order, "alpha": alpha,
+    }  # fmt: skip
     clean = _cleaned(ds[var.name], method, values, by="xct.remove_rings")
     return ds.assign({var.name: clean})
 
@@ -99,6 +136,10 @@ def compare_rings(
     la_size: int = 71,
     sm_size: int = 31,
     drop_ratio: float = 0.1,
+    level: int = 4,
+    sigma: float = 1.0,
+    order: int = 8,
+    alpha: float = 0.005,
 ) -> xr.Dataset:
     """Return one sinogram before and after the removal of stripes, and the difference.
 
@@ -108,7 +149,7 @@ def compare_rings(
         As for `remove_rings`.
     z
         Height of the row [um], the nearest is taken; by default the middle row.
-    method, snr, la_size, sm_size, drop_ratio
+    method, snr, la_size, sm_size, drop_ratio, level, sigma, order, alpha
         As for `remove_rings`.
 
     Returns
@@ -125,7 +166,10 @@ def compare_rings(
     heights = known(ds["z"])
     row = heights.size // 2 if z is None else int(np.abs(heights - z).argmin())
     before = ds[var.name].isel(z=row)
-    values = {"snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio}
+    values = {
+        "snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio,
+        "level": level, "sigma": sigma, "order": order, "alpha": alpha,
+    }  # fmt: skip
     after = _cleaned(before, method, values, by="xct.compare_rings")
     removed = (before - after).assign_attrs(before.attrs)
     return xr.Dataset({"before": before, "after": after, "removed": removed})
@@ -139,7 +183,7 @@ def _as_it_may_be(ds: xr.Dataset, *, rows: int = 4, **parameters: Any) -> xr.Dat
     return _labelled(sample, ones, ones, 0 * ones, np.zeros((ones.size, width), np.float32))
 
 
-@measure(cites=(VO,), expects=_as_it_may_be)
+@measure(cites=(VO, MUENCH, TITARENKO), expects=_as_it_may_be)
 def ring_check(
     ds: xr.Dataset,
     *,
@@ -149,6 +193,10 @@ def ring_check(
     la_size: Count = 71,
     sm_size: Count = 31,
     drop_ratio: float = 0.1,
+    level: Count = 4,
+    sigma: float = 1.0,
+    order: Count = 8,
+    alpha: float = 0.005,
 ) -> xr.Dataset:
     """Measure on a sample of rows what `remove_rings` would do with these parameters.
 
@@ -158,7 +206,7 @@ def ring_check(
         As for `remove_rings`.
     rows
         How many rows are read, evenly spread over `z`.
-    method, snr, la_size, sm_size, drop_ratio
+    method, snr, la_size, sm_size, drop_ratio, level, sigma, order, alpha
         As for `remove_rings`.
 
     Returns
@@ -175,7 +223,10 @@ def ring_check(
     """
     var = _sinograms(ds, by="xct.ring_check")
     before = ds[var.name].isel(z=_rows(ds, rows))
-    values = {"snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio}
+    values = {
+        "snr": snr, "la_size": la_size, "sm_size": sm_size, "drop_ratio": drop_ratio,
+        "level": level, "sigma": sigma, "order": order, "alpha": alpha,
+    }  # fmt: skip
     after = _cleaned(before, method, values, by="xct.ring_check")
     removed = before - after
     scores = [lift(rings.ring_score, a)[0].astype(np.float64) for a in (before, after)]
@@ -228,6 +279,8 @@ def _cleaned(
                 expected=f"1 to {width} columns",
                 do=f"{name}={max(width // 3 | 1, 1)}, or another method than {method!r}",
             )
+    if "level" in names:
+        stripes_fourier.check_level(values["level"], sinograms.sizes["angle"], width)
     parameters = {inner: values[name] for inner, name in names.items()}
     # A kernel checks its parameters also where there is nothing to do: not only when it computes.
     kernel(np.empty((0, 0), np.float32), **parameters)

@@ -370,6 +370,14 @@ def test_every_step_without_counterpart_is_named_at_once(tmp_path: Path) -> None
     assert [name for name, _ in found] == ["xct.normalize", "xct.minus_log", "xct.reconstruct"]
 
 
+def test_stripes_by_methods_that_are_like_ours_but_not_the_same(tmp_path: Path) -> None:
+    told = refused(
+        tmp_path, FLAT, ("RingRemovalWaveletfft", {}), ("RingRemovalRegularization", {}), RECON
+    )
+    assert "3 RingRemovalWaveletfft: xct.remove_rings: {method: wavelet-fourier}" in told
+    assert "4 RingRemovalRegularization: xct.remove_rings: {method: regularized}" in told
+
+
 @pytest.mark.parametrize(
     ("step", "message"),
     [

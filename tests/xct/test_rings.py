@@ -10,7 +10,7 @@ import xarray as xr
 
 from zeoarray import schema, xct
 from zeoarray.errors import ArgumentError, SchemaError
-from zeoarray.kernels import rings
+from zeoarray.kernels import rings, stripes_fourier, stripes_regularized
 from zeoarray.step import STEPS
 
 rng = np.random.default_rng(12)
@@ -46,6 +46,7 @@ def striped(clean: xr.Dataset) -> xr.Dataset:
 
 
 WINDOWS: dict[str, Any] = {"la_size": 31, "sm_size": 9}
+OTHERS: dict[str, Any] = {"level": 3, "sigma": 1.5, "order": 4, "alpha": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -57,19 +58,23 @@ WINDOWS: dict[str, Any] = {"la_size": 31, "sm_size": 9}
         ("filtering", rings.remove_stripe_based_filtering, {"size": 9}),
         ("large", rings.remove_large_stripe, {"snr": 2.5, "size": 31, "drop_ratio": 0.2}),
         ("dead", rings.remove_dead_stripe, {"snr": 2.5, "size": 31}),
+        ("wavelet-fourier", stripes_fourier.remove_stripe_based_wavelets,
+         {"level": 3, "sigma": 1.5, "order": 4}),
+        ("regularized", stripes_regularized.remove_stripe_based_regularization, {"alpha": 0.01}),
     ],
 )  # fmt: skip
 def test_each_method_is_its_kernel_row_by_row(
     striped: xr.Dataset, method: Any, kernel: Any, arguments: dict[str, Any]
 ) -> None:
-    out = xct.remove_rings(striped, method=method, snr=2.5, drop_ratio=0.2, **WINDOWS)
+    given: dict[str, Any] = {"method": method, "snr": 2.5, "drop_ratio": 0.2, **WINDOWS, **OTHERS}
+    out = xct.remove_rings(striped, **given)
     assert out["absorbance"].dims == ("angle", "z", "u")
     for j in range(Z):
         expected = kernel(striped["absorbance"].values[:, j], **arguments)
         np.testing.assert_array_equal(out["absorbance"].values[:, j], expected)
     assert out["absorbance"].attrs == striped["absorbance"].attrs
     assert set(out.variables) == set(striped.variables)
-    one = xct.remove_rings(striped.isel(z=[3]), method=method, snr=2.5, drop_ratio=0.2, **WINDOWS)
+    one = xct.remove_rings(striped.isel(z=[3]), **given)
     np.testing.assert_array_equal(one["absorbance"][:, 0], out["absorbance"][:, 3])
 
 
@@ -104,6 +109,10 @@ def test_windows_wider_than_the_detector(striped: xr.Dataset, verb: Any) -> None
         ({"snr": 0.5}, "stands out by at least the noise"),
         ({"drop_ratio": 0.9}, "share of values left out"),
         ({"la_size": 0}, "parameter 'la_size'"),
+        ({"method": "wavelet-fourier", "level": 6}, "do:       level=5"),
+        ({"method": "wavelet-fourier", "sigma": -1.0}, "width of the damping is positive"),
+        ({"method": "wavelet-fourier", "order": 40}, "no Daubechies wavelets of this order"),
+        ({"method": "regularized", "alpha": 0.0}, "weight of the offsets"),
     ],
 )
 def test_parameters_that_cannot_be(
@@ -112,6 +121,18 @@ def test_parameters_that_cannot_be(
     # Before anything is computed.
     with pytest.raises(ArgumentError, match=message):
         xct.remove_rings(striped.chunk(z=1), **arguments)
+
+
+@pytest.mark.parametrize("method", ["wavelet-fourier", "regularized"])
+def test_full_stripes_are_removed(striped: xr.Dataset, method: Any) -> None:
+    out = xct.remove_rings(striped, method=method)
+    before, after = (ds["absorbance"].mean("angle").values for ds in (striped, out))
+    for column in (20, 70):
+        ends = [column - 2, column + 2]
+        stands_out = [abs(a[:, column] - a[:, ends].mean(axis=1)) for a in (before, after)]
+        assert (stands_out[1] < 0.3 * stands_out[0]).all()
+    scores = [float(rings.ring_score(ds["absorbance"].values[:, 2])) for ds in (striped, out)]
+    assert scores[1] < 0.35 * scores[0]
 
 
 def test_values_that_are_no_numbers(striped: xr.Dataset) -> None:

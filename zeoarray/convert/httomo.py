@@ -313,8 +313,11 @@ INSTEAD: dict[str, str] = {
     "remove_outlier": _ZINGERS,
     "remove_outlier3d": _ZINGERS,
     "median_filter": _ZINGERS,
-    "remove_stripe_ti": "xct.remove_rings, in its place",
-    "remove_stripe_fw": "xct.remove_rings, in its place",
+    "remove_stripe_ti": "xct.remove_rings: {method: regularized}, after xct.minus_log; its alpha "
+    "means something else",
+    "remove_stripe_fw": "xct.remove_rings: {method: wavelet-fourier}, with its level and sigma, "
+    "the number of its wname as order; TomoPy's damping is half a frequency aside, so results "
+    "differ",
     "raven_filter": "xct.remove_rings, in its place",
     "paganin_filter_tomopy": "paganin_filter in the list, or xct.retrieve_phase: its lengths are "
     "in cm, its alpha is beta / delta",

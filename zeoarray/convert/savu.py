@@ -246,11 +246,14 @@ _ZINGERS = "xct.remove_zingers, in its place"
 _DENOISE = "nothing: filter the finished volume, if at all"
 INSTEAD: dict[str, str] = {
     **dict.fromkeys(
-        ("RavenFilter", "RingRemovalFilter", "RingRemovalWaveletfft", "RingRemovalNormalization",
-         "RingRemovalRegularization", "RingRemovalFitting", "RingRemovalInterpolation",
-         "CcpiRingArtefactFilter"),
+        ("RavenFilter", "RingRemovalFilter", "RingRemovalNormalization", "RingRemovalFitting",
+         "RingRemovalInterpolation", "CcpiRingArtefactFilter"),
         _RINGS,
     ),
+    "RingRemovalWaveletfft": "xct.remove_rings: {method: wavelet-fourier}, with its level and "
+    "sigma, its nvalue as order; Savu's damping is half a frequency aside, so results differ",
+    "RingRemovalRegularization": "xct.remove_rings: {method: regularized}, with its alpha, after "
+    "xct.minus_log; Savu's offsets are not quite those of the least sum, so results differ",
     **dict.fromkeys(
         ("MedianFilter", "MedianFilterGpu", "Dezinger", "DezingFilter", "DezingerGpu",
          "DezingerSimple", "DezingerSinogram", "DezingerSinogramGpu"),

@@ -26,6 +26,14 @@ Count = Annotated[int, pydantic.Field(ge=1)]
 """Annotation of a parameter that counts: 1 or more."""
 Share = Annotated[float, pydantic.Field(gt=0, lt=1)]
 """Annotation of a parameter between 0 and 1, neither included."""
+Whole = Annotated[int, pydantic.Field(ge=0)]
+"""Annotation of a parameter that counts from 0."""
+Positive = Annotated[float, pydantic.Field(gt=0)]
+"""Annotation of a parameter above 0."""
+Distance = Annotated[float, pydantic.Field(ge=0)]
+"""Annotation of a parameter that is 0 or more."""
+Polarization = Annotated[float, pydantic.Field(ge=-1, le=1)]
+"""Annotation of a polarization factor: 1 is horizontal, -1 vertical."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from zeoarray.kernels.azimuthal_config import Split
 from zeoarray.kernels.detector import Quantity
 from zeoarray.kernels.gridding import find_grid
 from zeoarray.labelled import known
-from zeoarray.step import Count, measure
+from zeoarray.step import Count, Distance, Polarization, Positive, measure
 from zeoarray.xrdct import geometry
-from zeoarray.xrdct.integrate import Distance, Photons, Polarization, Positive, Range, images
+from zeoarray.xrdct.integrate import Photons, Range, images
 
 __all__ = ["bin_covariance", "find_positions"]
 

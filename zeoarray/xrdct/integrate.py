@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import pydantic
 import xarray as xr
 
 from zeoarray import schema
@@ -15,7 +14,7 @@ from zeoarray.kernels.azimuthal_config import Configuration, Split
 from zeoarray.kernels.azimuthal_scan import Method
 from zeoarray.kernels.detector import Quantity
 from zeoarray.labelled import known, lift
-from zeoarray.step import Count, step
+from zeoarray.step import Count, Distance, Polarization, Positive, Whole, step
 from zeoarray.xrdct import geometry
 from zeoarray.xrdct.geometry import Moving
 
@@ -27,10 +26,6 @@ Normalize = Literal["none", "monitor", "ring_current"]
 Dead = Literal["raise", "leave_out"]
 Photons = Literal["agree", "wavelength"]
 Range = tuple[float, float]
-Polarization = Annotated[float, pydantic.Field(ge=-1, le=1)]
-Positive = Annotated[float, pydantic.Field(gt=0)]
-Distance = Annotated[float, pydantic.Field(ge=0)]
-Whole = Annotated[int, pydantic.Field(ge=0)]
 
 CITES = ("10.1107/S1600577520000776", "10.1017/S0885715613000924")
 OUTPUTS = ("intensity", "variance", "signal", "normalization")

@@ -481,6 +481,13 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "iterative.cgls.sigma": lambda sizes: st.just(0.0),
     "iterative.cgls.iterations": lambda sizes: st.just(1),
     "iterative.cgls.tolerance": lambda sizes: st.just(0.0),
+    "total_variation.total_variation.center": _on_detector,
+    "total_variation.total_variation.weight": lambda sizes: st.sampled_from([0.0, 5.0, 300.0]),
+    "total_variation.total_variation.weights": _ray_weights,
+    "total_variation.total_variation.size": _slices,
+    "total_variation.total_variation.lower": lambda sizes: st.sampled_from([None, 0.0, -1.0]),
+    "total_variation.total_variation.iterations": lambda sizes: st.integers(1, 2),
+    "total_variation.total_variation.tolerance": lambda sizes: st.just(0.0),
     **{
         f"distortion.{name}.{parameter}": strategy
         for name in ("unwarp", "unwarp_flags")

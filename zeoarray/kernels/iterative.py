@@ -17,21 +17,11 @@ from zeoarray.errors import ArgumentError
 from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Kernel, Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.packed import each
-from zeoarray.kernels.radon import (
-    Size,
-    backproject,
-    centers_of,
-    disc,
-    image_shape,
-    project,
-    radius_of,
-)
+from zeoarray.kernels.radon import Size, backproject, centers_of, image_shape, project
+from zeoarray.kernels.scan import EDGE, Scan, over, square
 from zeoarray.kernels.stopping import Progress, check_rules, count_of, weights_of
 
 Array = np.ndarray[Any, Any]
-
-EDGE = 4.0
-"""Rays that cross the reconstructed circle on less than this many pixels count as if on so many."""
 
 
 def _sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
@@ -53,65 +43,13 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     return Memory(back.fixed + forth.fixed, max(back.block, forth.block) + scratch)
 
 
-class _Scan:
-    """Two slices (or the last one) with their geometry."""
-
-    def __init__(
-        self, lines: Any, weights: Any, angle: Array, center: Array, shape: tuple[int, int],
-        radius: float | None,
-    ) -> None:  # fmt: skip
-        xp = xp_of(lines)
-        self.angle, self.center, self.shape, self.columns = angle, center, shape, lines.shape[-1]
-        self.keep = disc(xp, shape, radius)
-        reach = min(radius_of(shape, radius), float(np.hypot(*shape)) / 2)
-        u = np.arange(self.columns) - center[:, None]
-        chord = 2 * np.sqrt(np.clip(reach**2 - u**2, 0, None))
-        # (slice, 1, u): length of each ray in the circle, 0 where it misses it.
-        self.chord = xp.asarray(
-            np.where(chord > 0, np.maximum(chord, EDGE), 0)[:, None, :], dtype=np.float32
-        )
-        # (slice, 1 or angle, u): what each ray counts for.
-        self.weights = (self.chord > 0).astype(np.float32)
-        self.lines = lines.astype(np.float32)
-        if weights is not None:
-            self.lines = xp.where(weights > 0, self.lines, np.float32(0))
-            self.weights = self.weights * weights.astype(np.float32)
-        self.norm = _square(self.lines, self.weights)
-        rays = (self.weights > 0).sum(axis=(1, 2)) * (angle.size // self.weights.shape[1])
-        self.rays = to_host(rays)
-
-    def forth(self, image: Any) -> Any:
-        return project(image, self.angle, size=self.columns, center=self.center)
-
-    def back(self, lines: Any) -> Any:
-        image = backproject(lines, self.angle, center=self.center, size=self.shape)
-        if self.keep is not None:
-            image *= self.keep
-        return image
-
-
-def _square(array: Any, weights: Any = None) -> Array:
-    """(slices, ...) -> (slices). Sum of squares times the weights, in double precision."""
-    xp = xp_of(array)
-    squares = array * array
-    if weights is not None:
-        squares *= weights
-    return to_host(xp.asarray([xp.sum(one, dtype=np.float64) for one in squares]))
-
-
-def _over(numerator: Array, denominator: Array) -> Array:
-    return np.divide(
-        numerator, denominator, out=np.zeros_like(numerator), where=np.asarray(denominator) > 0
-    )
-
-
 def _factor(values: Array, progress: Progress, like: Any) -> Any:
     """A number for each slice, 0 for those that are done, to multiply arrays of `like`."""
     xp = xp_of(like)
     return xp.asarray(np.where(progress.going, values, 0)[:, None, None], dtype=np.float32)
 
 
-def _sirt(scan: _Scan, image: Any, progress: Progress, lower: float | None) -> Iterator[Array]:
+def _sirt(scan: Scan, image: Any, progress: Progress, lower: float | None) -> Iterator[Array]:
     """Landweber's iteration, each ray divided by its length and the sum by the angles."""
     xp = xp_of(scan.lines)
     most = xp.maximum(scan.weights.max(axis=2, keepdims=True).sum(axis=1, keepdims=True), 1e-30)
@@ -127,24 +65,24 @@ def _sirt(scan: _Scan, image: Any, progress: Progress, lower: float | None) -> I
             if scan.keep is not None:
                 image *= scan.keep
         rest = scan.lines - scan.forth(image)
-        yield np.sqrt(_over(_square(rest, scan.weights), scan.norm))
+        yield np.sqrt(over(square(rest, scan.weights), scan.norm))
 
 
-def _cgls(scan: _Scan, image: Any, progress: Progress, lower: None) -> Iterator[Array]:
+def _cgls(scan: Scan, image: Any, progress: Progress, lower: None) -> Iterator[Array]:
     """Conjugate gradients on A'WA x = A'Wb."""
     rest = scan.lines.copy()
     direction = scan.back(rest * scan.weights)
-    gradient = _square(direction)
+    gradient = square(direction)
     while True:
         ahead = scan.forth(direction)
-        length = _over(gradient, _square(ahead, scan.weights))
+        length = over(gradient, square(ahead, scan.weights))
         length = _factor(length, progress, ahead)
         image += length * direction
         rest -= length * ahead
-        yield np.sqrt(_over(_square(rest, scan.weights), scan.norm))
+        yield np.sqrt(over(square(rest, scan.weights), scan.norm))
         steepest = scan.back(rest * scan.weights)
-        now = _square(steepest)
-        direction = steepest + _factor(_over(now, gradient), progress, ahead) * direction
+        now = square(steepest)
+        direction = steepest + _factor(over(now, gradient), progress, ahead) * direction
         gradient = now
 
 
@@ -191,8 +129,8 @@ def _reconstruct(
         rows = range(first, min(first + together, len(slices)))
         lines = xp.stack([slices[i] for i in rows])
         weighed = None if given is None else xp.stack([given[i] for i in rows])
-        scan = _Scan(lines, weighed, angle, centers[rows.start : rows.stop], shape, radius)
-        expected = np.sqrt(_over(scan.rays * noise[rows.start : rows.stop] ** 2, scan.norm))
+        scan = Scan(lines, weighed, angle, centers[rows.start : rows.stop], shape, radius)
+        expected = np.sqrt(over(scan.rays * noise[rows.start : rows.stop] ** 2, scan.norm))
         enough = np.maximum(residual, expected)
         progress = Progress(np.ones(len(rows)), iterations, tolerance, enough)
         image = xp.zeros((len(rows), *shape), np.float32)

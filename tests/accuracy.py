@@ -88,7 +88,7 @@ def absorbance(found: Measured, *, rings: bool = True) -> xr.Dataset:
     """The steps of the pipeline before reconstruction."""
     ds = xct.normalize(found.ds)
     if rings:
-        ds = xct.remove_rings(ds, snr=3.0, **WINDOWS)
+        ds = xct.remove_rings(ds, snr=3.0, **WINDOWS, norm=False)
     return xct.minus_log(xct.correct_distortion(ds, **lens(found.scan)))
 
 

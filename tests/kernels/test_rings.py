@@ -224,6 +224,16 @@ def test_against_algotom(name: str) -> None:
         agree(getattr(rings, name)(sinogram, **arguments), theirs.astype("float32"))
 
 
+def test_without_division_it_is_the_three_in_turn() -> None:
+    sinogram = striped(150, 211, seed=8)
+    dead = rings.remove_dead_stripe(sinogram, snr=3.0, size=71, residual=False)
+    large = rings.remove_large_stripe(dead, snr=3.0, size=71, norm=False)
+    expected = rings.remove_stripe_based_sorting(large, size=31)
+    ours = rings.remove_all_stripe(sinogram, snr=3.0, la_size=71, sm_size=31, norm=False)
+    agree(ours, expected)
+    assert np.abs(ours - rings.remove_all_stripe(sinogram)).max() > 1e-3
+
+
 # --- what it does -------------------------------------------------------------------------------
 def test_stripes_go_and_the_sample_stays() -> None:
     clean, dirty = striped(361, 300, seed=9, clean=True), striped(361, 300, seed=9)

@@ -231,6 +231,7 @@ def remove_all_stripe(
     la_size: int = 71,
     sm_size: int = 31,
     drop_ratio: float = 0.1,
+    norm: bool = True,
 ) -> Any:
     """(..., angle, u) -> (..., angle, u). Stripes of all kinds out.
 
@@ -249,6 +250,10 @@ def remove_all_stripe(
         Window of the median for small to medium stripes [px].
     drop_ratio
         Share of the lowest and highest values of a column, together, left out of its mean.
+    norm
+        Whether columns are divided by what their means exceed the median of their neighbours by,
+        before large stripes are looked for. It removes more; where the sample is not many times
+        wider than `la_size`, it takes some of the sample as well: up to a percent of attenuation.
 
     Raises
     ------
@@ -265,7 +270,7 @@ def remove_all_stripe(
 
     def one(work: Any) -> None:
         stripes.interpolate_dead(work, snr, la_size)
-        values, order, stale = stripes.without_large(work, snr, la_size, drop_ratio, norm=True)
+        values, order, stale = stripes.without_large(work, snr, la_size, drop_ratio, norm)
         # Nearly all columns are still in order, which saves the second sort.
         columns.sort_again(values, order, stale)
         stripes.smooth_sorted(work, values, order, sm_size)

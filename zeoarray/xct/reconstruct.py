@@ -11,7 +11,7 @@ import xarray as xr
 
 from zeoarray import lazy, schema
 from zeoarray.errors import ArgumentError, SchemaError
-from zeoarray.kernels import expectation, iterative, radon
+from zeoarray.kernels import expectation, iterative, radon, total_variation
 from zeoarray.kernels import noise as noises
 from zeoarray.kernels.filters import Filter
 from zeoarray.kernels.truncation import Truncation
@@ -23,7 +23,7 @@ from zeoarray.xct.positions import UM_PER_CM, columns_of, spacing_of
 __all__ = ["reconstruct"]
 
 BY = "xct.reconstruct"
-Method = Literal["fbp", "sirt", "cgls", "mlem", "osem"]
+Method = Literal["fbp", "sirt", "cgls", "mlem", "osem", "tv"]
 Noise = Literal["none", "halves"]
 
 ITERATIVE: dict[str, Callable[..., Any]] = {
@@ -31,6 +31,7 @@ ITERATIVE: dict[str, Callable[..., Any]] = {
     "cgls": iterative.cgls,
     "mlem": expectation.mlem,
     "osem": expectation.osem,
+    "tv": total_variation.total_variation,
 }
 TAKEN: dict[str, tuple[str, ...]] = {
     "fbp": ("filter", "truncation", "complete_from", "noise"),
@@ -38,6 +39,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "cgls": ("iterations", "tolerance", "residual"),
     "mlem": ("iterations", "tolerance", "residual"),
     "osem": ("iterations", "tolerance", "residual", "subsets"),
+    "tv": ("iterations", "tolerance", "lower", "weight"),
 }
 """Parameters that belong to some methods only."""
 
@@ -72,6 +74,7 @@ def reconstruct(
     residual: float | None = None,
     lower: float | None = None,
     subsets: Count | None = None,
+    weight: float | None = None,
 ) -> xr.Dataset:
     """Reconstruct each slice from its projections: absorbance to attenuation.
 
@@ -94,8 +97,9 @@ def reconstruct(
         The axis as a fractional index of `u` (0 is the middle of the first column), for all rows.
     method
         ``fbp``, filtered back-projection by non-uniform FFTs; ``sirt`` and ``cgls`` (least
-        squares), ``mlem`` and ``osem`` (not negative; absorbance below 0 counts as 0) for few
-        angles. What they reconstruct must lie within the circle.
+        squares), ``mlem`` and ``osem`` (not negative; absorbance below 0 counts as 0), and ``tv``
+        (least squares with few edges: for regions of one value each) for few angles. What they
+        reconstruct must lie within the circle.
     filter
         Of ``fbp``: ``ramp`` where None; ``shepp-logan``, ``cosine``, ``hamming`` and ``hann`` have
         less noise and less resolution, in this order.
@@ -121,22 +125,26 @@ def reconstruct(
         angle; high where angles are few, as streaks count too. Costs as
         much as the slices.
     iterations, tolerance
-        Of iterative methods: at most so many; stop where the residual falls by less than this share
-        of itself. The kernel's own where None.
+        Of iterative methods: at most so many; stop where the residual (the objective of ``tv``)
+        falls by less than this share of itself. The kernel's own where None.
     residual
-        Of iterative methods: stop where the residual is not more than this. Of ``sirt`` and
-        ``cgls``: norm(b - A x) / norm(b). Of ``mlem`` and ``osem``: the deviance.
+        Of iterative methods but ``tv``: stop where the residual is not more than this. Of ``sirt``
+        and ``cgls``: norm(b - A x) / norm(b). Of ``mlem`` and ``osem``: the deviance.
     lower
-        Of ``sirt``: the least attenuation [1/cm].
+        Of ``sirt`` and ``tv``: the least attenuation [1/cm].
     subsets
         Of ``osem``: how many.
+    weight
+        Of ``tv``, which needs it: how much edges count, see `kernels.total_variation`. One to three
+        times the noise of the absorbance times the root of the number of angles.
 
     Returns
     -------
     xarray.Dataset
         ``attenuation(z, y, x)`` [1/cm]; `y` and `x` in um with the axis, 0, at index
         (size - 1) / 2; ``axis_u(z)``, as used; ``offset_known``; of iterative methods
-        ``residual(z, iteration)``, NaN after the last; ``noise(z)`` where asked for.
+        ``residual(z, iteration)``, of ``tv`` ``objective(z, iteration)``, NaN after the last;
+        ``noise(z)`` where asked for.
 
     Raises
     ------
@@ -157,6 +165,7 @@ def reconstruct(
         "filter": filter, "truncation": truncation, "complete_from": complete_from,
         "noise": None if noise == "none" else noise, "iterations": iterations,
         "tolerance": tolerance, "residual": residual, "lower": lower, "subsets": subsets,
+        "weight": weight,
     }  # fmt: skip
     _check_options(method, given)
     pixel_um = spacing_of(ds, BY)
@@ -185,6 +194,14 @@ def _check_options(method: str, given: Mapping[str, Any]) -> None:
                 expected=f"{name} of " + ", ".join(having),
                 do=f"leave it out, or take method={having[0]!r}",
             )
+    if method == "tv" and given["weight"] is None:
+        raise ArgumentError(
+            f"{BY}: method 'tv' needs to know how much edges count",
+            got="weight=None",
+            expected="one to three times the noise of the absorbance times the root of the number "
+            "of angles",
+            do="for a noise of 0.01 and 400 angles: weight=0.4",
+        )
     if given["complete_from"] is not None and given["truncation"] == "edge":
         raise ArgumentError(
             f"{BY}: projections are completed from a volume, or continued at their edges",
@@ -265,7 +282,8 @@ def _slices(
         if "residual" in options:
             options["deviance"] = options.pop("residual")
     image, curve = lift(ITERATIVE[method], *arrays, parameters={**common, **options}, dims=dims)
-    return {"attenuation": image * np.float32(per_cm), "residual": curve}
+    named = "objective" if method == "tv" else "residual"
+    return {"attenuation": image * np.float32(per_cm), named: curve}
 
 
 def _finished(

@@ -336,6 +336,30 @@ def test_what_stops_iterations_is_handed_over() -> None:
     assert np.isfinite(count["residual"]).sum() == 1
 
 
+def test_total_variation_has_the_same_scale_in_any_block() -> None:
+    angle = np.linspace(0, 180, 15, endpoint=False)
+    lines = np.repeat(lines_of(DISC, angle, columns=64, half=30)[:, None], 3, axis=1)
+    lines[:, 1:] += np.random.default_rng(4).normal(size=lines[:, 1:].shape) * 0.003
+    ds = scan(lines, angle)
+    more: dict[str, Any] = {"center": 31.5, "method": "tv", "weight": 0.02, "iterations": 60}
+    found = xct.reconstruct(ds, lower=0.1, **more)
+    away = np.hypot(found["y"] - 0.2 * 30 * PIXEL, found["x"] - 0.1 * 30 * PIXEL)
+    inner = found["attenuation"].where(away < 10 * PIXEL)
+    np.testing.assert_allclose(inner.mean(("y", "x")), 0.01 * PER_CM, rtol=0.03)
+    within = xr.DataArray(inside(64, 30), dims=("y", "x"))
+    least = found["attenuation"].where(within).min()
+    assert float(least) == pytest.approx(0.1, rel=1e-4)
+    assert "residual" not in found
+    curve = found["objective"].values
+    assert curve.shape == (3, 60)
+    assert (np.diff(curve[0][np.isfinite(curve[0])]) <= 0).all()
+    assert found["objective"].attrs["units"] == "1"
+    for rows in (slice(0, 1), slice(1, 3)):
+        block = xct.reconstruct(ds.isel(z=rows), lower=0.1, **more)
+        for name in ("attenuation", "objective"):
+            np.testing.assert_array_equal(block[name], found[name].isel(z=rows))
+
+
 # --- bad input ----------------------------------------------------------------------------------
 def test_bad_input_is_told(region: Any) -> None:
     ds = noisy(2)
@@ -359,6 +383,12 @@ def test_bad_input_is_told(region: Any) -> None:
     assert "method='fbp'" in text
     assert "has no 'subsets'" in told(center=14.5, subsets=3)
     assert "has no 'noise'" in told(center=14.5, method="cgls", noise="halves")
+    text = told(center=14.5, method="tv")
+    assert "method 'tv' needs to know how much edges count" in text
+    assert "weight=0.4" in text
+    assert "got:      weight=-1.0" in told(center=14.5, method="tv", weight=-1.0)
+    assert "has no 'weight'" in told(center=14.5, method="sirt", weight=1.0)
+    assert "has no 'residual'" in told(center=14.5, method="tv", weight=1.0, residual=0.1)
     assert "parameter 'filter'" in told(center=14.5, filter="hannn")
     assert "no parameter 'centre'" in told(kind=UnknownNameError, centre=14.5)
     assert "'circle' is a share of half the slice" in told(center=14.5, circle=0.0)

@@ -50,6 +50,7 @@ DARK_SIGMA = Var("dark_sigma", ("dark_frame",), "float", "counts", "spread over 
 DARK_GOOD = Var("dark_good", ("dark_frame",), "flag", None, "1 where a dark is a dark")
 NOISE = Var("noise", ("z",), "float", "1/cm", "sigma that noise makes in a slice")
 RESIDUAL = Var("residual", ("z", "iteration"), "float", "1", "what is left after each iteration")
+OBJECTIVE = Var("objective", ("z", "iteration"), "float", "1", "F(x) / F(0) after each iteration")
 OFFSET_KNOWN = Var("offset_known", (), "flag", None, "0 where truncation left it undetermined")
 
 AXIS_SIGMA = Var("axis_sigma", ("z",), "float", "um", "standard deviation of the axis")
@@ -140,7 +141,7 @@ RINGS_XCT = Schema(
 VOLUME_XCT = Schema(
     "XCT volume",
     (ATTENUATION, Z, Y, X, RESOLUTION),
-    (CENTER, ENERGY, WAVELENGTH, NOISE, RESIDUAL, OFFSET_KNOWN),
+    (CENTER, ENERGY, WAVELENGTH, NOISE, RESIDUAL, OBJECTIVE, OFFSET_KNOWN),
 )
 AXIS_XCT = Schema(
     "rotation axis",

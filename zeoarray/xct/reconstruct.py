@@ -194,10 +194,11 @@ def _check_options(method: str, given: Mapping[str, Any]) -> None:
                 expected=f"{name} of " + ", ".join(having),
                 do=f"leave it out, or take method={having[0]!r}",
             )
-    if method == "tv" and given["weight"] is None:
+    weight = given["weight"]
+    if method == "tv" and not (weight is not None and 0 <= weight < np.inf):
         raise ArgumentError(
             f"{BY}: method 'tv' needs to know how much edges count",
-            got="weight=None",
+            got=f"weight={weight}",
             expected="one to three times the noise of the absorbance times the root of the number "
             "of angles",
             do="for a noise of 0.01 and 400 angles: weight=0.4",

@@ -326,8 +326,8 @@ INSTEAD: dict[str, str] = {
     "distortion_correction_proj": "xct.correct_distortion, with the coefficients typed",
     "data_resampler": "volume.bin, of the finished volume",
     "data_reducer": "nothing: --skip it",
-    "FISTA3d_tomobar": "SIRT3d_tomobar in the list",
-    "ADMM3d_tomobar": "SIRT3d_tomobar in the list",
+    "FISTA3d_tomobar": "xct.reconstruct: {method: tv}, or SIRT3d_tomobar in the list",
+    "ADMM3d_tomobar": "xct.reconstruct: {method: tv}, or SIRT3d_tomobar in the list",
     "OSEM3d_tomobar": "SIRT3d_tomobar in the list",
 }
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 
-
 FILES = Path(__file__).parent / "files"
 """Files that benchmarks make for themselves; git ignores them."""
 

@@ -11,7 +11,6 @@ from tests import ellipses
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels.expectation import mlem, osem
 from zeoarray.kernels.projector import matrix
-from zeoarray.kernels.radon import filtered_backprojection
 
 Array = np.ndarray[Any, Any]
 
@@ -73,7 +72,8 @@ def test_few_angles_give_the_slice() -> None:
     assert found.min() == 0
     assert (found[~inside(60, 30)] == 0).all()
     assert (np.diff(curve) < 0).all()
-    assert error(found) < 0.9 * error(filtered_backprojection(sinogram(), FEW, center=29.5))
+    few, _ = mlem(sinogram(), FEW, center=29.5, iterations=5, tolerance=0)
+    assert error(found) < 0.6 * error(few)
     disc = inside(60, 15)
     assert found[disc].mean() == pytest.approx(TRUTH[disc].mean(), rel=0.01)
     for other in (TRUTH[::-1], TRUTH[:, ::-1], TRUTH.T):

@@ -91,7 +91,8 @@ def test_stripes_of_a_sinogram_are_rings_of_the_slice() -> None:
         float(ring_score_slice(radon.filtered_backprojection(s, angle, center=100.0), radius=60))
         for s in (clean, striped, mended)
     ]
-    assert scores[0] < 1.1
+    # Back-projection interpolates: noise is a little alike from pixel to pixel.
+    assert scores[0] < 1.2
     made, left = (s**2 - scores[0] ** 2 for s in scores[1:])
     assert made > 10
     assert 0 < left < 0.15 * made

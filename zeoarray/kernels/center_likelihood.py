@@ -22,9 +22,12 @@ DIRECTIONS = 12
 """Directions at most, of those measured from both sides."""
 MANY = 512
 """Projections at most that the spectra are learned from."""
-RADIUS = 0.6
-"""Radius of the matter, as a share of the columns: of 100 random twin sinograms the axis was best
-known with 0.5 to 0.6; matter beyond the detector's edges is seen as well."""
+RADIUS = 0.7
+"""Radius of the matter, as a share of the columns: of 200 random twin sinograms fewest were wrong
+with 0.7 to 0.8; matter beyond the detector's edges is seen as well."""
+NOISE = 2.0
+"""Noise counts as so many times what is measured: of the same sinograms the curvature then says
+how large errors are, which it made 1.2 to 1.8 times too small; and the large ones are fewer."""
 TAPER = 0.05
 """Share of the columns at either edge over which projections fade."""
 FLOOR = 1e-4
@@ -152,7 +155,7 @@ def _learn(spectra: Array) -> _Model:
     # squared magnitudes is log(2) of their mean.
     shared = np.abs(spectra.mean(axis=0)) ** 2
     stripes = float(np.median(shared[shared.size // 2 :])) / np.log(2) - noise / len(spectra)
-    return _Model(signal, noise, max(stripes, 0.0))
+    return _Model(signal, NOISE * noise, max(stripes, 0.0))
 
 
 def _cross(

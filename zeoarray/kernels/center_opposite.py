@@ -37,12 +37,12 @@ AROUND = 1.5
 """Reach of the last search [pixels]."""
 INFLATION = 1.1
 """The spread found on random twin sinograms, over that which residual and curvature say."""
-LIKELY, UNLIKE = 1.4, 0.35
+LIKELY, UNLIKE = 0.6, 0.1
 """Of the variance: of that which the likelihood's curvature says, and of that of the comparison
 with the square of how far both are apart; for the errors found on random twin sinograms."""
-UNSURE = 0.25
-"""An axis whose standard deviation is more than this is not trusted [pixels]. Of 200 random twin
-sinograms that nothing was tuned on, 97.5 % were right to it, 6.5 % flagged, 1 % wrong and not."""
+UNSURE = 0.18
+"""An axis whose standard deviation is more than this is not trusted [pixels]: it would be wrong by
+a quarter of a pixel too often."""
 RIVAL = 0.35
 """Nor where another minimum has more than this share of its depth: at most 0.25 in half of those
 sinograms, 0.43 or more in noise."""
@@ -60,7 +60,7 @@ class Opposite(NamedTuple):
     at_edge: Any
     """(...). Whether it is at an end of the range: the axis may lie beyond."""
     ambiguous: Any
-    """(...). Whether sigma is above a quarter of a pixel, or the minimum has a rival."""
+    """(...). Whether sigma is above 0.18 pixels, or the minimum has a rival."""
     candidate: Any
     """(..., candidate). Indices of u that were tried."""
     metric: Any

@@ -138,7 +138,7 @@ def filtered_backprojection(
     >>> chord = 2 * np.sqrt(np.clip(6**2 - (np.arange(16) - 7.5) ** 2, 0, None))
     >>> lines = (chord * np.ones((30, 1)))[..., None] * np.array([1.0, 2.0])
     >>> filtered_backprojection(lines, angle, center=7.5)[5:11, 5:11].mean(axis=(0, 1)).round(2)
-    array([1.  , 1.99])
+    array([0.99, 1.99])
     """
     out = empty_for(contract_of(filtered_backprojection), sinogram, size)
     for row, index, one in _slices(sinogram, angle_rad, center, valid, size, filter, radius):
@@ -193,7 +193,7 @@ def variance(
     --------
     >>> angle = np.linspace(0, np.pi, 8, endpoint=False)
     >>> variance(np.ones((8, 5, 1)), angle, center=2.0)[2, 2].round(2)
-    array([0.1])
+    array([0.06])
     """
     out = empty_for(contract_of(variance), noise, size)
     slices = _slices(noise, angle_rad, center, valid, size, filter, radius)

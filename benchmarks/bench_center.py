@@ -23,8 +23,8 @@ from zeoarray.kernels.center_opposite import find_center_opposite
 
 WRONG = 0.25
 """Pixels."""
-FIRST = 1000
-"""Number of the first random sinogram: those before were tuned on."""
+FIRST = 2000
+"""Number of the first random sinogram: 0 to 199 were tuned on."""
 SHAPES = ((361, 512), (901, 1024), (1801, 2560))
 
 

@@ -41,8 +41,8 @@ LIKELY, UNLIKE = 0.6, 0.1
 """Of the variance: of that which the likelihood's curvature says, and of that of the comparison
 with the square of how far both are apart; for the errors found on random twin sinograms."""
 UNSURE = 0.18
-"""An axis whose standard deviation is more than this is not trusted [pixels]: it would be wrong by
-a quarter of a pixel too often."""
+"""An axis whose standard deviation is more than this is not trusted [pixels]. Of 400 random twin
+sinograms that nothing was tuned on, 96 % were right to 0.25, 8 % flagged, 0.5 % wrong and not."""
 RIVAL = 0.35
 """Nor where another minimum has more than this share of its depth: at most 0.25 in half of those
 sinograms, 0.43 or more in noise."""

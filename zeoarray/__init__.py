@@ -27,7 +27,8 @@ _HOMES = {
     "save": ("zeoarray.store", "save"),
 }
 _MODULES = (
-    "export", "ingest", "kernels", "plot", "quality", "schema", "store", "twin", "volume", "xct",
+    "cluster", "convert", "export", "ingest", "kernels", "pipeline", "plot", "quality", "schema",
+    "store", "twin", "volume", "xct", "xrdct",
 )  # fmt: skip
 
 

@@ -68,10 +68,13 @@ def bare(root: str, target: Path, segment: Segment, given: dict[str, Any]) -> No
                 ratio, snr=3.0, la_size=given["la"], sm_size=given["sm"]
             )
             lines, _ = flatfield.minus_log(clean)
-            image = radon.filtered_backprojection(
-                lines, angle, center=given["center"], radius=0.95 * counts.shape[-1] / 2
+            out[part] = radon.filtered_backprojection(
+                lines,
+                angle,
+                center=given["center"],
+                radius=0.95 * counts.shape[-1] / 2,
+                scale=1e4 / pixel,
             )
-            np.multiply(image, np.float32(1e4 / pixel), out=out[part])
         durable.write(target / f"{index}", encode.shard(out, array))
 
 

@@ -17,7 +17,7 @@ from zeoarray.pipeline.checks import Checked, check
 from zeoarray.pipeline.document import Pipeline
 from zeoarray.store import encode
 
-OBJECTS = 8 << 20
+OBJECTS = 16 << 20
 """What a block takes beside its arrays: metadata, caches, pieces being compressed."""
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from algotom.prep.calculation import find_center_360
 
 from tests.ellipses import LOPSIDED, project
 from zeoarray import xct
@@ -64,8 +63,9 @@ def test_the_overlap_is_found(columns: int, center: float) -> None:
 
 
 def test_algotom_finds_the_same() -> None:
+    algotom = pytest.importorskip("algotom.prep.calculation", reason="algotom is not installed")
     ds = circle(160, 22.0, angles=180, noise=0.002)
-    center, *_ = find_center_360(ds["absorbance"].values[:, 2], 20, side=0, ncore=1)
+    center, *_ = algotom.find_center_360(ds["absorbance"].values[:, 2], 20, side=0, ncore=1)
     found = xct.find_overlap(ds)
     assert abs(float(found["axis_u"][0]) - axis_of(160, center)) < 0.5 * PIXEL
 

@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2a names and integers", ("schema", "chunks")),
     ("2b blocks", ("graph", "lazy")),
     ("2b bridge and store", ("labelled", "store")),
+    ("2c axis", ("positions",)),
     ("3 verbs, readers, twin", ("ingest", "twin", "xct", "xrdct", "volume", "patches", "quality")),
     ("4 pipelines", ("pipeline", "convert")),
     ("5 where to run, what to show", ("cluster", "plot", "export", "report", "torch")),

@@ -16,9 +16,10 @@ from zeoarray.kernels import noise as noises
 from zeoarray.kernels.filters import Filter
 from zeoarray.kernels.truncation import Truncation
 from zeoarray.labelled import known, lift
+from zeoarray.positions import axis_of
 from zeoarray.step import Count, step
 from zeoarray.xct import completion
-from zeoarray.xct.positions import UM_PER_CM, columns_of, spacing_of
+from zeoarray.xct.positions import UM_PER_CM, spacing_of
 
 __all__ = ["reconstruct"]
 
@@ -170,7 +171,7 @@ def reconstruct(
     _check_options(method, given)
     pixel_um = spacing_of(ds, BY)
     pixels = size or ds.sizes["u"]
-    axis_u, centers = columns_of(ds, axis, center, pixel_um, by=BY)
+    axis_u, centers = axis_of(ds, axis, center, pixel_um, by=BY)
     lines = _Lines(_values(ds["absorbance"]), _angle(ds), centers, pixel_um)
     offset_known = truncation != "edge"
     if complete_from is not None:

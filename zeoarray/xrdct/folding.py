@@ -11,9 +11,10 @@ from zeoarray import schema
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels import fold as folding
 from zeoarray.labelled import known, lift
+from zeoarray.positions import axis_of
 from zeoarray.step import step
 from zeoarray.xrdct.points import valid_of
-from zeoarray.xrdct.positions import axis_of, spacing_of
+from zeoarray.xrdct.positions import spacing_of
 
 __all__ = ["fold"]
 
@@ -63,7 +64,7 @@ def fold(
     schema.validate(ds, schema.SINOGRAM, by=BY)
     angle = known(ds["angle"]).astype(float)
     half, group, side = _opposites(angle)
-    _, columns = axis_of(ds, axis, center, spacing_of(ds, by=BY), by=BY)
+    _, columns = axis_of(ds, axis, center, spacing_of(ds, by=BY), by=BY, rows="layers")
     plan = [xr.DataArray(a, dims="angle") for a in (group, side)]
     parameters: dict[str, Any] = {"count": half.size, "center": columns}
     valid = valid_of(ds)

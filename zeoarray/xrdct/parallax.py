@@ -12,9 +12,10 @@ from zeoarray.errors import ArgumentError
 from zeoarray.kernels import phases as kernels
 from zeoarray.kernels import projector
 from zeoarray.labelled import known, lift
+from zeoarray.positions import axis_of
 from zeoarray.step import measure
 from zeoarray.xrdct import model
-from zeoarray.xrdct.positions import angles_of, axis_of, spacing_of
+from zeoarray.xrdct.positions import angles_of, spacing_of
 from zeoarray.xrdct.reconstruct import reconstruct
 
 __all__ = ["parallax"]
@@ -145,7 +146,7 @@ def _depths(ds: xr.Dataset, total: Array, axis: xr.Dataset | None, center: float
     slices = made["intensity"].compute(scheduler="synchronous")
     image = slices.isel(q=0).transpose("z", "y", "x").values
     pixel_um = spacing_of(ds, by=BY)
-    _, centers = axis_of(ds, axis, center, pixel_um, by=BY)
+    _, centers = axis_of(ds, axis, center, pixel_um, by=BY, rows="layers")
     index = np.broadcast_to(np.asarray(getattr(centers, "values", centers), float), len(image))
     angle = np.asarray(angles_of(ds, by=BY).values, float)
     y, x = (known(slices[d]).astype(float) for d in ("y", "x"))

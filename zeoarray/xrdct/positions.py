@@ -1,19 +1,16 @@
-"""Positions of a sinogram as kernels need them: angles, spacing of `u`, index of the axis."""
+"""Positions of a sinogram as kernels need them: angles, and the spacing of `u`."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
 
-from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.kernels.gaps import directions
 from zeoarray.labelled import known
 
 UNEVEN = 0.01
 """Positions may stand off an even spacing by this share of it."""
-BEYOND = 1.0
-"""The axis may be taken this many of its rows beyond those where it was measured."""
 SENSES = ("rotation_sense", "u_sense", "z_sense")
 
 
@@ -71,53 +68,3 @@ def spacing_of(ds: xr.Dataset, *, by: str) -> float:
             do="xrdct.sinogram puts frames on an even grid",
         )
     return step
-
-
-def axis_of(
-    ds: xr.Dataset, axis: xr.Dataset | None, center: float | None, pixel_um: float, *, by: str
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Where the rotation axis is in each layer: in um, and as a fractional index of `u`.
-
-    Raises
-    ------
-    ArgumentError
-        Where it is given twice or not at all, or not known at all layers.
-    """
-    if axis is not None and center is not None:
-        raise ArgumentError(
-            f"{by}: the rotation axis is given twice",
-            got=f"axis, and center={center:g}",
-            do="leave out one of them",
-        )
-    z, first = known(ds["z"], whole=False).astype(float), float(known(ds["u"])[0])
-    if center is not None:
-        place = np.full(z.shape, first + center * pixel_um)
-    else:
-        place = _measured(ds if axis is None else axis, z, axis is not None, by)
-    array = xr.DataArray(place, dims="z")
-    return array, (array - first) / pixel_um
-
-
-def _measured(ds: xr.Dataset, z: np.ndarray, asked: bool, by: str) -> np.ndarray:
-    """``axis_u(z)`` of a dataset at other heights."""
-    if not asked and "axis_u" not in ds.variables:
-        raise ArgumentError(
-            f"{by}: where the rotation axis is, is not known",
-            expected="axis=, what xrdct.find_center gave, or center=, a fractional index of u",
-            do="axis = xrdct.find_center(ds); then axis=axis",
-        )
-    schema.validate(ds, schema.Schema("rotation axis", (schema.CENTER, schema.Z)), by=by)
-    at, value = known(ds["z"], whole=False).astype(float), known(ds["axis_u"], whole=False)
-    if not value.ndim:
-        return np.full(z.shape, float(value))
-    order = np.argsort(at)
-    at, value = at[order], np.asarray(value, dtype=float)[order]
-    slack = BEYOND * (at[-1] - at[0]) / max(at.size - 1, 1) if at.size > 1 else np.inf
-    if z.size and (z.min() < at[0] - slack or z.max() > at[-1] + slack):
-        raise ArgumentError(
-            f"{by}: the rotation axis was not measured at all layers",
-            got=f"layers at z {z.min():g} to {z.max():g} um, "
-            f"axis known at {at[0]:g} to {at[-1]:g} um",
-            do="run xrdct.find_center on the whole of this scan",
-        )
-    return np.asarray(np.interp(z, at, value))

@@ -22,8 +22,9 @@ from zeoarray.kernels import (
 )
 from zeoarray.kernels.filters import Filter
 from zeoarray.labelled import known, lift
+from zeoarray.positions import axis_of
 from zeoarray.step import Count, step
-from zeoarray.xrdct.positions import angles_of, axis_of, spacing_of
+from zeoarray.xrdct.positions import angles_of, spacing_of
 
 __all__ = ["reconstruct"]
 
@@ -164,7 +165,7 @@ def reconstruct(
     }  # fmt: skip
     _check_options(method, given)
     pixel_um, pixels = spacing_of(ds, by=BY), size or ds.sizes["u"]
-    axis_u, centers = axis_of(ds, axis, center, pixel_um, by=BY)
+    axis_u, centers = axis_of(ds, axis, center, pixel_um, by=BY, rows="layers")
     common = {"center": centers, "size": pixels, "radius": _radius(circle, pixels)}
     rays = _Rays(
         _values(ds["intensity"]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError
+from zeoarray.kernels.axis_line import Line
 from zeoarray.labelled import known
 
 BEYOND = 1.0
@@ -81,3 +84,59 @@ def _measured(ds: xr.Dataset, z: np.ndarray, asked: bool, by: str, rows: str) ->
             do=f"run {measure} on the whole of this scan",
         )
     return np.asarray(np.interp(z, at, value))
+
+
+def axis_node(
+    ds: xr.Dataset,
+    chosen: np.ndarray,
+    found: Any,
+    line: Line,
+    difference_um: float,
+    pixel_um: float,
+    *,
+    at_edge: bool,
+    ambiguous: bool,
+) -> xr.Dataset:
+    """The node of a rotation axis: the line over `z`, and what it was drawn through.
+
+    Parameters
+    ----------
+    ds
+        What was searched, with `z` and `u`.
+    chosen
+        Indices of the rows of `z` that were.
+    found
+        By row, in columns: ``center``, ``sigma``, ``at_edge``, ``ambiguous``, ``candidate``,
+        ``metric``.
+    line
+        What was drawn through the centers, in columns.
+    difference_um
+        Between the method and its check; NaN without one.
+    pixel_um
+        Spacing of `u`.
+    at_edge, ambiguous
+        Of the whole.
+    """
+    first = float(known(ds["u"])[0])
+    place = known(ds["z"]).astype(float)
+    slope, slope_sigma = line.slope * pixel_um, line.slope_sigma * pixel_um
+    values: dict[str, Any] = {
+        "axis_u": first + line.at(place) * pixel_um,
+        "axis_sigma": line.sigma_at(place) * pixel_um,
+        "axis_tilt": np.rad2deg(np.arctan(slope)),
+        "axis_tilt_sigma": np.rad2deg(slope_sigma / (1 + slope**2)),
+        "axis_check": float(difference_um),
+        "at_edge": at_edge,
+        "ambiguous": ambiguous,
+        "row_z": place[chosen],
+        "row_axis_u": first + found.center * pixel_um,
+        "row_sigma": found.sigma * pixel_um,
+        "row_used": line.used,
+        "row_at_edge": found.at_edge,
+        "row_ambiguous": found.ambiguous,
+        "candidate_u": (first + found.candidate * pixel_um).astype(np.float32),
+        "axis_metric": found.metric.astype(np.float32),
+    }
+    variables = {name: (schema.AXIS_XCT[name].dims, value) for name, value in values.items()}
+    node = xr.Dataset(variables, {"z": ds["z"].variable.to_base_variable()})
+    return schema.describe(node, schema.AXIS_XCT).assign_attrs(ds.attrs)

@@ -12,6 +12,7 @@ from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
 from zeoarray.kernels.axis_line import AxisWarning, Line, fit
 from zeoarray.labelled import known
+from zeoarray.positions import axis_node
 from zeoarray.step import Count, measure
 from zeoarray.xct.axis_rows import Method, Rows, at_each_row, checked
 from zeoarray.xct.frames import minus_log, normalize
@@ -208,30 +209,11 @@ def _node(
     ds: xr.Dataset, chosen: Array, found: Rows, line: Line, difference_um: float, *,
     at_edge: bool, ambiguous: bool,
 ) -> xr.Dataset:  # fmt: skip
-    pixel_um, first = spacing_of(ds, BY), float(known(ds["u"])[0])
-    place = known(ds["z"]).astype(float)
-    slope, slope_sigma = line.slope * pixel_um, line.slope_sigma * pixel_um
-    values: dict[str, Any] = {
-        "axis_u": first + line.at(place) * pixel_um,
-        "axis_sigma": line.sigma_at(place) * pixel_um,
-        "axis_tilt": np.rad2deg(np.arctan(slope)),
-        "axis_tilt_sigma": np.rad2deg(slope_sigma / (1 + slope**2)),
-        "axis_check": float(difference_um),
-        "at_edge": at_edge,
-        "ambiguous": ambiguous,
-        "row_z": place[chosen],
-        "row_axis_u": first + found.center * pixel_um,
-        "row_sigma": found.sigma * pixel_um,
-        "row_used": line.used,
-        "row_at_edge": found.at_edge,
-        "row_ambiguous": found.ambiguous,
-        "candidate_u": (first + found.candidate * pixel_um).astype(np.float32),
-        "axis_metric": found.metric.astype(np.float32),
-    }
-    variables = {name: (schema.AXIS_XCT[name].dims, value) for name, value in values.items()}
-    node = xr.Dataset(variables, {"z": ds["z"].variable.to_base_variable()})
-    attrs = {**ds.attrs, "rows": chosen.tolist()}
-    return schema.describe(node, schema.AXIS_XCT).assign_attrs(attrs)
+    node = axis_node(
+        ds, chosen, found, line, difference_um, spacing_of(ds, BY),
+        at_edge=at_edge, ambiguous=ambiguous,
+    )  # fmt: skip
+    return node.assign_attrs(rows=chosen.tolist())
 
 
 def _listed(chosen: Array) -> str:

@@ -15,6 +15,7 @@ from zeoarray.kernels.axis_line import AxisWarning, Line, fit
 from zeoarray.kernels.center_mass import find_center_mass
 from zeoarray.kernels.center_opposite import candidates, find_center_opposite
 from zeoarray.labelled import known
+from zeoarray.positions import axis_node
 from zeoarray.step import Count, measure
 from zeoarray.xrdct.points import POINT
 from zeoarray.xrdct.positions import spacing_of
@@ -301,27 +302,8 @@ def _node(
     ds: xr.Dataset, chosen: Array, found: Found, line: Line, difference_um: float, *,
     at_edge: bool, ambiguous: bool,
 ) -> xr.Dataset:  # fmt: skip
-    pixel_um, first = spacing_of(ds, by=BY), float(known(ds["u"])[0])
-    place = known(ds["z"]).astype(float)
-    slope, slope_sigma = line.slope * pixel_um, line.slope_sigma * pixel_um
-    values: dict[str, Any] = {
-        "axis_u": first + line.at(place) * pixel_um,
-        "axis_sigma": line.sigma_at(place) * pixel_um,
-        "axis_tilt": np.rad2deg(np.arctan(slope)),
-        "axis_tilt_sigma": np.rad2deg(slope_sigma / (1 + slope**2)),
-        "axis_check": float(difference_um),
-        "at_edge": at_edge,
-        "ambiguous": ambiguous,
-        "row_z": place[chosen],
-        "row_axis_u": first + found.center * pixel_um,
-        "row_sigma": found.sigma * pixel_um,
-        "row_used": line.used,
-        "row_at_edge": found.at_edge,
-        "row_ambiguous": found.ambiguous,
-        "candidate_u": (first + found.candidate * pixel_um).astype(np.float32),
-        "axis_metric": found.metric.astype(np.float32),
-    }
-    variables = {name: (schema.AXIS_XCT[name].dims, value) for name, value in values.items()}
-    node = xr.Dataset(variables, {"z": ds["z"].variable.to_base_variable()})
-    attrs = {**ds.attrs, "layers": chosen.tolist()}
-    return schema.describe(node, schema.AXIS_XCT).assign_attrs(attrs)
+    node = axis_node(
+        ds, chosen, found, line, difference_um, spacing_of(ds, by=BY),
+        at_edge=at_edge, ambiguous=ambiguous,
+    )  # fmt: skip
+    return node.assign_attrs(layers=chosen.tolist())

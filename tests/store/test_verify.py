@@ -81,7 +81,9 @@ def test_repair_says_why_not(saved: tuple[Path, xr.Dataset]) -> None:
     assert {f.why_not for f in found} == {"the disk with the raw data is in a drawer"}
 
 
-def test_a_stray_file_and_a_deleted_node_are_named(saved: tuple[Path, xr.Dataset]) -> None:
+def test_a_stray_file_is_left_and_a_deleted_node_is_made_again(
+    saved: tuple[Path, xr.Dataset],
+) -> None:
     root, ds = saved
     (root / "xct/a/scan/counts/c/9").mkdir()
     (root / "xct/a/scan/counts/c/9/0").write_bytes(b"x")
@@ -98,8 +100,12 @@ def test_a_stray_file_and_a_deleted_node_are_named(saved: tuple[Path, xr.Dataset
         frames = fingerprint["arrays"]["counts"]["shape"][0]
         return next(d for d in rebuilt.values() if d.sizes["angle"] == frames)
 
-    assert [f for f in store.verify(root, rebuild=rebuild) if not f.repaired] == []
-    assert store.verify(root) == []
+    (left,) = [f for f in store.verify(root, rebuild=rebuild) if not f.repaired]
+    assert (left.key, left.fault) == ("counts/c/9/0", "unexpected")
+    assert left.why_not == "it is left as it is: delete it if it is not wanted"
+    assert (root / "xct/a/scan/counts/c/9/0").read_bytes() == b"x", "it may be somebody's"
+    (left,) = store.verify(root)
+    assert left.fault == "unexpected"
 
 
 def test_progress_ends_at_the_total(saved: tuple[Path, xr.Dataset]) -> None:

@@ -11,9 +11,12 @@ from typing import Any, Literal
 import xarray as xr
 
 from zeoarray.errors import ZeoError
-from zeoarray.store import durable, grow, ledger, lock, places, read, write
+from zeoarray.store import condition, durable, grow, ledger, lock, places, read, write
 
 Fault = Literal["missing", "torn", "altered", "unexpected", "unrecorded"]
+
+LEFT = "it is left as it is: delete it if it is not wanted"
+"""What is said of a file that no ledger names: it may be somebody's."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Finding:
     key: str
     fault: Fault
     """``missing``; ``torn`` (its size is wrong); ``altered`` (its bytes are); ``unexpected``
-    (no ledger names it); ``unrecorded`` (the node has no ledger)."""
+    (no ledger names it: it is never touched); ``unrecorded`` (the node has no ledger)."""
     repaired: bool = False
     why_not: str | None = None
     """Why it could not be repaired, where that was asked."""
@@ -73,7 +76,7 @@ def verify(
             continue
         faults: dict[str, Fault] = {}
         for key, known in sorted(book.records.items()):
-            fault = _fault(target.data / key, known)
+            fault = condition.damage(target.data / key, known, digests=True)
             if fault is not None:
                 faults[key] = fault
             done += known.nbytes
@@ -100,15 +103,6 @@ def _files(folder: Path) -> set[str]:
     return own
 
 
-def _fault(path: Path, known: ledger.Record) -> Fault | None:
-    seen = durable.read_digest(path)
-    if seen is None:
-        return "missing"
-    if seen.nbytes != known.nbytes:
-        return "torn"
-    return None if seen.digest == known.digest else "altered"
-
-
 def _heal(
     target: places.Places,
     book: ledger.Ledger,
@@ -117,13 +111,18 @@ def _heal(
 ) -> list[Finding]:
     if rebuild is None:
         return [Finding(target.node, key, fault) for key, fault in faults.items()]
-    try:
-        with lock.held(target.lock):
-            repaired, why = _rewrite(target, book, faults, rebuild)
-    except ZeoError as error:
-        repaired, why = set(), str(error)
+    wrong = {key: fault for key, fault in faults.items() if fault != "unexpected"}
+    repaired, why = set[str](), ""
+    if wrong:
+        try:
+            with lock.held(target.lock):
+                repaired, why = _rewrite(target, book, set(wrong), rebuild)
+        except ZeoError as error:
+            why = str(error)
     return [
-        Finding(target.node, key, fault, key in repaired, None if key in repaired else why)
+        Finding(target.node, key, fault, True)
+        if key in repaired
+        else Finding(target.node, key, fault, why_not=why if key in wrong else LEFT)
         for key, fault in faults.items()
     ]
 
@@ -131,7 +130,7 @@ def _heal(
 def _rewrite(
     target: places.Places,
     book: ledger.Ledger,
-    faults: dict[str, Fault],
+    faults: set[str],
     rebuild: Rebuild,
 ) -> tuple[set[str], str]:
     """Write the faulty files anew beside the store; move in those with the recorded digest."""
@@ -141,12 +140,8 @@ def _rewrite(
     repaired = set()
     try:
         wanted = {array.key(index): (array, index) for array, index in todo.tasks()}
-        files = grow.metadata_files(ds, todo, book) if set(faults) - wanted.keys() else {}
-        for key, fault in faults.items():
-            if fault == "unexpected":
-                (target.data / key).unlink()
-                repaired.add(key)
-                continue
+        files = grow.metadata_files(ds, todo, book) if faults - wanted.keys() else {}
+        for key in sorted(faults):
             if key in wanted:
                 array, index = wanted[key]
                 new = write.write_block(scratch, array, index, todo.variables[array.name])

@@ -18,6 +18,9 @@ from zeoarray.cli.progress import counts
 @click.option("--overwrite", is_flag=True, help="Replace nodes that were made otherwise.")
 @click.option("--restart", is_flag=True, help="Drop what another, unfinished run has written.")
 @click.option("--wait", is_flag=True, help="Wait for another process that writes a node.")
+@click.option(
+    "--verify", is_flag=True, help="Compare digests of what is whole; redo damaged blocks."
+)
 def command(
     file: Path,
     given: tuple[str, ...],
@@ -26,6 +29,7 @@ def command(
     overwrite: bool,
     restart: bool,
     wait: bool,
+    verify: bool,
 ) -> None:
     """Run a pipeline; run again after an interruption, it goes on.
 
@@ -46,6 +50,7 @@ def command(
             overwrite=overwrite,
             restart=restart,
             wait=wait,
+            verify=verify,
             progress=tell,
         )
     whole = [stage.into for stage in loaded.stages if stage.into not in made]

@@ -38,6 +38,7 @@ def into_store(
     overwrite: bool = False,
     restart: bool = False,
     wait: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write a scan into a node of a store; run again after an interruption, it goes on.
@@ -50,7 +51,7 @@ def into_store(
         Folder of the store, and the node.
     reference
         Store the addresses and checksums of the original chunks instead of their content.
-    executor, in_flight, overwrite, restart, wait, progress
+    executor, in_flight, overwrite, restart, wait, verify, progress
         As for `zeoarray.store.save`.
 
     Returns
@@ -80,6 +81,7 @@ def into_store(
         overwrite=overwrite,
         restart=restart,
         wait=wait,
+        verify=verify,
         progress=None if reference else progress,
     )
     _unchanged(

@@ -15,12 +15,12 @@ import xarray as xr
 from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.ingest.into import into_store
-from zeoarray.pipeline import cut, log, work
+from zeoarray.pipeline import cut, log, lost, work
 from zeoarray.pipeline.checks import Checked, check, check_stage, existing, scan_options
 from zeoarray.pipeline.document import Faults, Pipeline, Stage
 from zeoarray.pipeline.plans import segment_nodes
 from zeoarray.step import find
-from zeoarray.store import encode, grow, ledger, places, write
+from zeoarray.store import condition, encode, grow, ledger, places, write
 
 Progress = Callable[[str, int, int], None]
 """Called with a node, the blocks of it that are done, and all of them."""
@@ -35,6 +35,7 @@ def run(
     overwrite: bool = False,
     restart: bool = False,
     wait: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> list[str]:
     """Run every stage that is not whole yet; run again after an interruption, it goes on.
@@ -55,6 +56,9 @@ def run(
         Drop half-written nodes that were begun with other inputs or parameters.
     wait
         Wait for another process that writes a node, instead of raising.
+    verify
+        Compare every block that is read, and of nodes that are whole already, with its digest, not
+        only its size; damaged blocks of nodes that this pipeline makes are made again.
     progress
         Called as blocks are finished.
 
@@ -72,12 +76,12 @@ def run(
     """
     checked = {found.stage.number: found for found in check(pipeline)}
     tell = progress or (lambda node, done, total: None)
-    how = _How(executor, in_flight, lost, overwrite, restart, wait, tell, checked)
+    how = _How(executor, in_flight, lost, overwrite, restart, wait, verify, tell, checked)
     made: list[str] = []
     book = log.Log(pipeline)
     for stage in pipeline.stages:
         begun = time.perf_counter()
-        if made:  # what was checked on templates is there by now
+        if made or wait:  # what was checked on templates is there by now, made here or elsewhere
             checked.pop(stage.number, None)
         if _RUN[stage.kind](pipeline, stage, how):
             made.append(stage.into)
@@ -94,13 +98,19 @@ class _How:
     overwrite: bool
     restart: bool
     wait: bool
+    verify: bool
     tell: Progress
     checked: dict[int, Checked]
     """Stages that were checked on what their nodes hold."""
 
     @property
     def flags(self) -> dict[str, bool]:
-        return {"overwrite": self.overwrite, "restart": self.restart, "wait": self.wait}
+        return {
+            "overwrite": self.overwrite,
+            "restart": self.restart,
+            "wait": self.wait,
+            "verify": self.verify,
+        }
 
 
 def _run_ingest(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
@@ -141,6 +151,7 @@ def _run_measure(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
     ) as node:
         if node.whole:
             return False
+        _require(pipeline, [str(stage.source), *nodes.values()], how)
         how.tell(stage.into, 0, 1)
         given = {
             n: work.argument(str(pipeline.store), path, marks["inputs"][path])
@@ -175,6 +186,7 @@ def _run_steps(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
     with grow.growing(after, todo, pipeline.store, stage.into, marks, **how.flags) as node:
         if node.whole:
             return False
+        _require(pipeline, list(marks["inputs"]), how)
         for name, source, segment in zip(names[:-1], sources, checked.segments, strict=False):
             part = {**marks, "segment": name, "arrays": _arrays(segment)}
             plan = grow.plan(segment.after, segment.arrays())
@@ -239,6 +251,11 @@ def _digests(pipeline: Pipeline, nodes: list[str]) -> dict[str, str]:
     return found
 
 
+def _require(pipeline: Pipeline, nodes: list[str], how: _How) -> None:
+    for node in nodes:
+        condition.require(pipeline.store, node, digests=how.verify)
+
+
 def _ledger_digest(target: places.Places) -> str | None:
     book = ledger.read(target.ledger) if target.data.exists() else None
     return None if book is None else book.digest()
@@ -254,7 +271,7 @@ def _run_segment(
     how.tell(node.target.node, len(done), segment.blocks)
     missing = (block_of(segment, i) for i in range(segment.blocks) if i not in done)
     for count, records in enumerate(
-        _results(blocks, missing, how, node.target.node), len(done) + 1
+        _results(blocks, missing, how, segment, node.target.node), len(done) + 1
     ):
         node.append(*records)
         how.tell(node.target.node, count, segment.blocks)
@@ -292,29 +309,29 @@ def block_of(segment: cut.Segment, index: int) -> work.Block:
 
 
 def _results(
-    blocks: work.Work, missing: Iterator[work.Block], how: _How, name: str
+    blocks: work.Work,
+    missing: Iterator[work.Block],
+    how: _How,
+    segment: cut.Segment,
+    name: str,
 ) -> Iterator[list[ledger.Record]]:
     """What each block wrote, as they finish; a bounded number of them is in flight."""
-    if how.executor is None:
-        yield from (work.run_block(blocks, block) for block in missing)
-        return
     running: set[cf.Future[list[ledger.Record]]] = set()
+    gone: tuple[type[BaseException], ...] = (MemoryError, *how.lost)
     try:
+        if how.executor is None:
+            yield from (work.run_block(blocks, block) for block in missing)
+            return
         while True:
             for block in itertools.islice(missing, how.in_flight - len(running)):
                 running.add(how.executor.submit(work.run_block, blocks, block))
             if not running:
                 return
             finished, running = cf.wait(running, return_when=cf.FIRST_COMPLETED)
-            try:
-                for future in finished:
-                    yield future.result()
-            except how.lost as error:
-                raise StoreError(
-                    f"{name}: a worker process died",
-                    got="killed, perhaps since the memory ran out",
-                    do="run the same command again, with fewer workers: finished blocks are kept",
-                ) from error
+            for future in finished:
+                yield future.result()
+    except gone as error:
+        raise lost.died(name, segment, error) from error
     finally:
         for future in running:
             future.cancel()

@@ -17,7 +17,7 @@ import xarray as xr
 
 from zeoarray import chunks
 from zeoarray.errors import FingerprintError, StoreError
-from zeoarray.store import durable, encode, ledger, lock, places, record
+from zeoarray.store import condition, durable, encode, ledger, lock, places, record
 
 SMALL_AT_ONCE = 8
 """Small files that are written side by side."""
@@ -102,6 +102,7 @@ class Growing:
         """Write what makes the node readable, and rename it into the store."""
         if self.book is not None:
             # Zarr reads a chunk that is not there as zeros.
+            record.unchanged(self.target, self.book.fingerprint)
             missing = {a.key(i) for a, i in self.todo.tasks()} - self.book.records.keys()
             if missing:
                 raise StoreError(
@@ -123,6 +124,7 @@ def growing(
     overwrite: bool = False,
     restart: bool = False,
     wait: bool = False,
+    verify: bool = False,
 ) -> Iterator[Growing]:
     """Lock a node and begin it, or take it up where an interrupted run left it.
 
@@ -134,7 +136,7 @@ def growing(
         Where.
     fingerprint
         What it is made of: a half-written node of another fingerprint is refused.
-    overwrite, restart, wait
+    overwrite, restart, wait, verify
         As for `save`.
     """
     target = places.locate(store, node)
@@ -144,10 +146,23 @@ def growing(
         recover(target)
         _nesting(target, todo)
         if target.data.exists() and not overwrite:
-            _same_or_raise(target, fingerprint)
-            yield Growing(target, ds, todo, None)
-        else:
-            yield Growing(target, ds, todo, _begin(target, fingerprint, restart=restart))
+            book = _same_or_raise(target, fingerprint)
+            if not condition.damages(target.data, book, digests=verify):
+                yield Growing(target, ds, todo, None)
+                return
+            _take_back(target)
+        yield Growing(target, ds, todo, _begin(target, fingerprint, restart=restart))
+
+
+def _take_back(target: places.Places) -> None:
+    """Make a whole node a half-written one, of which only what is damaged is missing."""
+    try:
+        if target.growing.exists():
+            shutil.rmtree(target.growing)
+        durable.rename(target.data, target.growing / "data")
+        durable.rename(target.ledger, target.growing / "ledger.jsonl")
+    except OSError as error:
+        raise durable.failed(target.growing, error) from error
 
 
 def _begin(
@@ -241,8 +256,12 @@ def remove(store: str | Path, node: str) -> None:
 
 
 def recover(target: places.Places) -> None:
-    """Complete a finish that was interrupted between its renames."""
+    """Complete a finish, or a taking back, that was interrupted between its renames."""
     path = target.growing / "ledger.jsonl"
+    if not path.exists() and (target.growing / "data").exists() and not target.data.exists():
+        if target.ledger.exists():
+            durable.rename(target.ledger, path)
+        return
     if path.exists() and not (target.growing / "data").exists() and target.data.exists():
         durable.rename(path, target.ledger)
         shutil.rmtree(target.growing)
@@ -258,17 +277,18 @@ def made_of(store: str | Path, node: str, fingerprint: Mapping[str, Any]) -> boo
     return book is not None and not record.differences(book.fingerprint, fingerprint)
 
 
-def _same_or_raise(target: places.Places, fingerprint: Mapping[str, Any]) -> None:
+def _same_or_raise(target: places.Places, fingerprint: Mapping[str, Any]) -> ledger.Ledger:
     known = ledger.read(target.ledger)
     changed = ["its ledger is missing"]
     if known is not None:
         changed = record.differences(known.fingerprint, fingerprint)
-    if changed:
+    if known is None or changed:
         raise StoreError(
             f"{target.node} exists in {target.root} and was made otherwise",
             got="\n".join(changed),
             do="choose another node, or replace it (--overwrite)",
         )
+    return known
 
 
 def _nesting(target: places.Places, todo: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,8 @@ from typing import Any
 import xarray as xr
 import xxhash
 
-from zeoarray.store import encode, ledger
+from zeoarray.errors import StoreError
+from zeoarray.store import encode, ledger, places
 
 CITATIONS = {
     "zeoarray": "The zeoarray developers, zeoarray, BSD-3-Clause",
@@ -64,6 +66,29 @@ def stamp(path: Path) -> list[int] | None:
     except OSError:
         return None
     return [found.st_size, found.st_mtime_ns]
+
+
+def unchanged(target: places.Places, fingerprint: Mapping[str, Any]) -> None:
+    """Raise where a source file, or a node that is read, is not what it was at the beginning.
+
+    Raises
+    ------
+    StoreError
+        Naming them; the node is not made whole of two contents.
+    """
+    files: Mapping[str, Any] = fingerprint.get("sources", {})
+    changed = [path for path, stamped in files.items() if stamp(Path(path)) != stamped]
+    nodes: Mapping[str, str] = fingerprint.get("inputs", {})
+    for node, digest in nodes.items():
+        book = ledger.read(places.Places(target.root, node).ledger)
+        if book is None or book.digest() != digest:
+            changed.append(node)
+    if changed:
+        raise StoreError(
+            f"{target.node}: what it is made of changed while it was read",
+            got="\n".join(changed),
+            do="wait until it is written, then run the same command with --restart",
+        )
 
 
 def _digest_small(small: xr.Dataset) -> str:
@@ -127,6 +152,7 @@ def versions() -> dict[str, str | None]:
     return {name: _version(name) for name in sorted(_VERSIONS)}
 
 
+@functools.cache
 def _version(name: str) -> str | None:
     try:
         return version(name)

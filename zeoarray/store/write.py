@@ -36,6 +36,7 @@ def save(
     overwrite: bool = False,
     restart: bool = False,
     wait: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write a dataset to a node of a store; run again after an interruption, it goes on.
@@ -59,6 +60,9 @@ def save(
         Drop a half-written node that was begun with other inputs or parameters.
     wait
         Wait for another process that writes the same node, instead of raising.
+    verify
+        Compare every block of a node that is whole already with its digest, not only its size;
+        what is damaged is written anew.
     progress
         Called as blocks are finished.
 
@@ -81,7 +85,15 @@ def save(
     todo = plan(ds)
     marks = record.fingerprint(ds, todo.small, todo.large)
     with growing(
-        ds, todo, store, node, marks, overwrite=overwrite, restart=restart, wait=wait
+        ds,
+        todo,
+        store,
+        node,
+        marks,
+        overwrite=overwrite,
+        restart=restart,
+        wait=wait,
+        verify=verify,
     ) as grow:
         if not grow.whole:
             _write_blocks(grow, executor, in_flight, progress)

@@ -10,7 +10,7 @@ from zeoarray.errors import nearest
 
 COMMANDS = {
     "check": "Find every fault of a pipeline before any data is read.",
-    "export": "Write a node as a TIFF stack or an HDF5 file.",
+    "export": "Write a node as a TIFF stack or an HDF5 file, or a pattern as text.",
     "info": "Show what is in a facility's file or in a store.",
     "ingest": "Turn a facility's file into a labelled store.",
     "cluster": "Check a cluster file, and show what it would start.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import sys
 
 import click
@@ -20,14 +21,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = zeoarray.main(arguments, prog_name="zeoarray", standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(_interrupted())
+        sys.exit(_interrupted(arguments))
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(_interrupted())
+        sys.exit(_interrupted(arguments))
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone; nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,10 +49,10 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupted() -> int:
-    click.echo(
-        "\nInterrupted. Finished blocks are kept: the same command goes on from there.", err=True
-    )
+def _interrupted(arguments: list[str] | None) -> int:
+    same = shlex.join(["zeoarray", *(sys.argv[1:] if arguments is None else arguments)])
+    click.echo("\nInterrupted. What is finished is kept; the same command goes on:", err=True)
+    click.echo(f"  {same}", err=True)
     return 130
 
 

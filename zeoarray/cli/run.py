@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -40,7 +43,7 @@ def command(
     loaded = pipelines.read(file, given)
     if prune:
         loaded = pipeline.prune(loaded)
-    with where.started() as workers, counts() as tell:
+    with _interruptible(), where.started() as workers, counts() as tell:
         pipeline.plan(loaded, memory=workers.memory)
         made = pipeline.run(
             loaded,
@@ -59,3 +62,19 @@ def command(
     if whole:
         click.echo(f"whole already: {', '.join(whole)}")
     click.echo(f"look at it: zeoarray info {loaded.store}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Tell what happens on Ctrl-C; the second is one as any other."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        click.echo("\nStopping once the blocks in flight are made (Ctrl-C again: now)", err=True)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

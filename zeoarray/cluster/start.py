@@ -14,6 +14,7 @@ from typing import Any
 import distributed
 import psutil
 import yaml
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
@@ -37,7 +38,8 @@ class Workers:
     """Bytes that one of them may hold."""
     in_flight: int
     lost: tuple[type[Exception], ...] = (cf.BrokenExecutor,)
-    """What a block raises whose worker died, more often than is tried again."""
+    """What a block raises whose worker died more often than is tried again, or whose scheduler
+    did."""
 
 
 @contextmanager
@@ -103,7 +105,7 @@ def _sized(cluster: Any) -> tuple[int, int]:
 
 
 def _workers(cluster: model.Cluster, executor: cf.Executor, count: int, memory: int) -> Workers:
-    lost = (cf.BrokenExecutor, KilledWorker)
+    lost = (cf.BrokenExecutor, KilledWorker, cf.CancelledError, ClosedClientError)
     return Workers(executor, count, memory, cluster.in_flight or 2 * count, lost)
 
 

@@ -330,6 +330,13 @@ def _results(
             finished, running = cf.wait(running, return_when=cf.FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
+    except KeyboardInterrupt:
+        # What is begun is worth keeping; a second interrupt drops it.
+        for future in running:
+            future.cancel()
+        ended = (f for f in cf.as_completed(running) if not f.cancelled() and not f.exception())
+        yield from (future.result() for future in ended)
+        raise
     except gone as error:
         raise lost.died(name, segment, error) from error
     finally:

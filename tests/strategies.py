@@ -24,7 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tests import diffracted, fitted, framed, gridded
+from tests import diffracted, fitted, framed, gridded, placed
 from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
@@ -129,6 +129,16 @@ def _half_circle(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Arra
     """A sinogram of any numbers, at even angles."""
     values = numbers(draw, (sizes["angle"], sizes["u"]), dtype)
     return values, np.linspace(0, np.pi, sizes["angle"])
+
+
+def _affine(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
+    """Maps of indices that turn, scale and shift a little."""
+
+    def drawn(seed: int) -> Array:
+        rng = np.random.default_rng(seed)
+        return np.c_[np.eye(3) + 0.2 * rng.normal(size=(3, 3)), rng.uniform(0, 2, 3)]
+
+    return st.integers(0, 2**32 - 1).map(drawn)
 
 
 ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
@@ -388,6 +398,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "quality.summary": scans() | volumes(),
     **fitted.DATASETS,
     **framed.DATASETS,
+    **placed.DATASETS,
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -407,6 +418,13 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
 }
 
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
+    **placed.PARAMETERS,
+    "affine.resample.matrix": _affine,
+    "affine.resample.shape": lambda sizes: st.tuples(*[st.integers(1, 6)] * 3),
+    "affine.resample.order": lambda sizes: st.sampled_from([1, 3]),
+    "affine.average.matrix": _affine,
+    "affine.average.shape": lambda sizes: st.tuples(*[st.integers(1, 6)] * 3),
+    "affine.average.spread": lambda sizes: st.sampled_from(["box", "gaussian"]),
     "quality.compare.theirs": _another,
     "quality.summary.rows": lambda ds: st.integers(1, 10),
     "quality.compare.rows": lambda ds: st.integers(1, 10),

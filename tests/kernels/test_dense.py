@@ -9,7 +9,16 @@ import pytest
 
 from tests import ellipses
 from zeoarray.errors import ArgumentError
-from zeoarray.kernels import dense, dense_iterative, dense_resampled, gaps, projector, radon
+from zeoarray.kernels import (
+    dense,
+    dense_iterative,
+    dense_lines,
+    dense_operators,
+    dense_resampled,
+    gaps,
+    projector,
+    radon,
+)
 
 Array = np.ndarray[Any, Any]
 COLUMNS, CENTER = 20, 9.7
@@ -37,6 +46,47 @@ def test_one_product_is_filtered_back_projection(window: Any, size: Any, radius:
     one = radon.filtered_backprojection(stack, TURN, **options)
     # The transform is asked for a relative error of 1e-3.
     np.testing.assert_allclose(np.moveaxis(found, -1, 0), one, atol=5e-3 * abs(one).max())
+
+
+ANGLES = {
+    "full turn": np.deg2rad(np.arange(0, 360, 9.0)),
+    "half turn with its end": np.deg2rad(np.linspace(0, 180, 31)),
+    "irregular": RNG.uniform(-4, 9, 37),
+    "two directions, many times": np.tile([0.3, 1.9, 0.3 + np.pi], 11),
+}
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("size", [None, (9, 24)])
+@pytest.mark.parametrize("angle", ANGLES.values(), ids=ANGLES)
+def test_fine_lines_give_what_the_operator_gives(angle: Array, size: Any, gap: bool) -> None:
+    """To 1e-5 of the range, with channels that do not fill the last group."""
+    count = dense_lines.LANES + 3
+    lines = RNG.poisson(30, (angle.size, COLUMNS, count)).astype("float32")
+    valid = RNG.random(lines.shape[:2]) < (0.8 if gap else 2)
+    valid[4] = not gap
+    lines[~valid] = np.nan
+    options: dict[str, Any] = {"center": CENTER, "size": size, "radius": np.inf, "valid": valid}
+    whole = dense_operators.backprojection(angle, width=COLUMNS, **options)
+    expected = whole.matrix.astype(float) @ lines.reshape(-1, count)[whole.rays]
+    found = dense.filtered_backprojection(lines, angle, **options)
+    off = abs(found.reshape(expected.shape) - expected).max()
+    assert off < 1e-5 * np.ptp(expected)
+    few = dense.filtered_backprojection(lines[..., 7:9], angle, **options)
+    np.testing.assert_allclose(few, found[..., 7:9], atol=1e-6 * np.ptp(expected))
+
+
+def test_projections_of_one_direction_are_read_once() -> None:
+    rows = {n: len(dense_lines.lines_of(a, width=9, center=4.1).starts) for n, a in ANGLES.items()}
+    # Eight at a time, of 22 of one direction and 11 of the other.
+    assert list(rows.values()) == [20, 30, 37, 5]
+
+
+def test_large_values_are_no_error() -> None:
+    """Their sum is beyond single precision, and they are not."""
+    lines = np.full((12, 9, 2), 1e36, "float32")
+    found = dense.filtered_backprojection(lines, np.linspace(0, np.pi, 12, False), center=4.0)
+    assert np.isfinite(found).all()
 
 
 def test_rotations_that_are_missing_are_weighed_out() -> None:

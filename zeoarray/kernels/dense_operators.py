@@ -130,14 +130,14 @@ def waves_of(shape: tuple[int, int], radius: float | None) -> int:
     return points_of(_period(shape, radius)) // 2 + 1
 
 
-def _waves(
+def waves(
     xp: Any, center: float, shape: tuple[int, int], window: Filter, radius: float | None,
-    pixels: Array, columns: int,
-) -> Callable[[float, float], Any]:  # fmt: skip
-    """What gives the images (pixel, u) of all rays of one angle, and of its weight.
+    columns: int,
+) -> tuple[Array, Any]:  # fmt: skip
+    """Angular frequencies, and of each what it is in the filtered line of each ray: (wave, u).
 
-    The rays are filtered as `radon` does it, all as lines of one sinogram: their spectra do not
-    hang on the angle. What it transforms by NUFFT is summed here, wave by wave.
+    A line at a place s is the real part of sum_w exp(1j frequency_w s) wave_w. Rays are filtered as
+    `radon` does it, all as lines of one sinogram: their spectra do not hang on the angle.
     """
     reach, period = reach_of(shape, radius), _period(shape, radius)
     far = float(far_of(np.array([center]), columns)[0])
@@ -152,18 +152,30 @@ def _waves(
     )  # fmt: skip
     # Lines are real: what frequencies below 0 add is the same once more.
     half = between.size // 2 + 1
-    waves = spectra[:, :half].T * np.float32(scale)
-    waves[1:] *= 2
+    found = spectra[:, :half].T * np.float32(scale)
+    found[1:] *= 2
+    return step[:half], found
+
+
+def _images(
+    xp: Any, center: float, shape: tuple[int, int], window: Filter, radius: float | None,
+    pixels: Array, columns: int,
+) -> Callable[[float, float], Any]:  # fmt: skip
+    """What gives the images (pixel, u) of all rays of one angle, and of its weight.
+
+    What `radon` transforms by NUFFT is summed here, wave by wave.
+    """
+    step, parts = waves(xp, center, shape, window, radius, columns)
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
     of_pixels = xp.asarray(pixels)
 
     def images(angle: float, weight: float) -> Any:
         along, up = (
-            xp.asarray(np.exp(1j * step[:half] * place[:, None]).astype(np.complex64))
+            xp.asarray(np.exp(1j * step * place[:, None]).astype(np.complex64))
             for place in (x * np.cos(angle), y * np.sin(angle))
         )
-        there = (up[:, None] * along).reshape(-1, half)[of_pixels]
-        return np.float32(weight) * (there.real @ waves.real - there.imag @ waves.imag)
+        there = (up[:, None] * along).reshape(-1, step.size)[of_pixels]
+        return np.float32(weight) * (there.real @ parts.real - there.imag @ parts.imag)
 
     return images
 
@@ -180,7 +192,7 @@ def _matrix(
     for stand in stands(angle, center, measured):
         missing.setdefault(stand.angle, []).append(stand)
     out = xp.zeros((pixels.size, int(measured.sum())), np.float32)
-    image_of = _waves(xp, center, shape, window, radius, pixels, columns)
+    image_of = _images(xp, center, shape, window, radius, pixels, columns)
     for j in np.flatnonzero(weights):
         images = image_of(angle[j], weights[j])
         there = np.flatnonzero(measured[j])

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0 leaves", ("units", "backend", "step")),
     ("1 kernels", ("kernels",)),
     ("2a names and integers", ("schema", "chunks")),
-    ("2b blocks", ("graph", "lazy")),
+    ("2b blocks", ("at_once", "graph", "lazy")),
     ("2b bridge and store", ("labelled", "store")),
     ("2c axis", ("positions",)),
     ("3 verbs, readers, twin", ("ingest", "twin", "xct", "xrdct", "volume", "patches", "quality")),

@@ -18,7 +18,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from zeoarray import graph, lazy
+from zeoarray import at_once, graph, lazy
 from zeoarray.backend import single_threaded
 from zeoarray.errors import ArgumentError, ContractError, SchemaError
 from zeoarray.kernels.contract import Dims, Kernel, Memory, contract_of
@@ -52,6 +52,8 @@ def known(array: xr.DataArray, *, whole: bool = True) -> np.ndarray:
         )
     if whole and (record := _RECORD.get()) is not None:
         record.known.update(map(str, array.dims))
+    if array.chunks is None:
+        return np.array(array.values)
     return np.asarray(array.compute(scheduler="synchronous").values)
 
 
@@ -217,11 +219,17 @@ def lift(
     if moved & set(contract.halo):
         raise ContractError(f"{contract.name}: a dim with a halo keeps its size", got=sorted(moved))
     resized = {names[d] for d in moved}
+    core = [tuple(names[d] for d in group) for group in groups]
+    results = [tuple(names[d] for d in group) for group in contract.outputs]
+    if not any(array.chunks for array in given):
+        plain = at_once.call(run, given, core, results, resized)
+        if plain is not None:
+            return plain
     result = xr.apply_ufunc(
         apply,
         *given,
-        input_core_dims=[[names[d] for d in group] for group in groups],
-        output_core_dims=[[names[d] for d in group] for group in contract.outputs],
+        input_core_dims=core,
+        output_core_dims=results,
         exclude_dims=resized,
         dask="allowed",
         keep_attrs="override",

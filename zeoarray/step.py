@@ -79,7 +79,7 @@ class Step:
         """First line of the docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
-    @property
+    @functools.cached_property
     def defaults(self) -> dict[str, Any]:
         """Default of each argument after the first dataset; `inspect.Parameter.empty` if none."""
         return {p.name: p.default for p in self._keywords}

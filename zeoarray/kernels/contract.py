@@ -7,6 +7,7 @@ names them); every dim before them is a batch dim that the kernel must not look 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ class Kernel:
     """Rows of the last batch dim that go through at once. Cut at multiples of them, and only
     there, that dim gives the same bits."""
 
-    @property
+    @functools.cached_property
     def defaults(self) -> dict[str, Any]:
         """The keyword arguments with their defaults; `inspect.Parameter.empty` where required."""
         parameters = inspect.signature(self.function).parameters.values()

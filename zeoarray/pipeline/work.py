@@ -189,7 +189,9 @@ class _Joined:
 
 @functools.lru_cache(maxsize=4)
 def _opened(store: str, node: str, digest: str) -> xr.Dataset:
-    return reference.open_node(store, node, chunked=False)
+    """A node whose positions and times are in memory: they are read once, not for each block."""
+    ds = reference.open_node(store, node, chunked=False)
+    return ds.assign({n: v.compute() for n, v in ds.variables.items() if v.ndim < 2})
 
 
 @functools.lru_cache(maxsize=8)

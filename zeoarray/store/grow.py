@@ -226,8 +226,9 @@ def _finish(target: places.Places, ds: xr.Dataset, todo: Plan, book: ledger.Ledg
 
 def metadata_files(ds: xr.Dataset, todo: Plan, book: ledger.Ledger) -> dict[str, bytes]:
     """Everything of a node but its shards: group, array metadata, coordinates, provenance."""
-    attrs = record.provenance(ds, book)
-    files = encode.small(todo.small.assign_attrs(attrs))
+    small = todo.small.copy()
+    small.attrs = record.provenance(ds, book)  # and not added: what it leaves out is not there
+    files = encode.small(small)
     for name, array in todo.large.items():
         files[f"{name}/zarr.json"] = encode.metadata(array, todo.variables[name].attrs)
     return files

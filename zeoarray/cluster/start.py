@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,11 @@ from typing import Any
 import distributed
 import psutil
 import yaml
-from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from zeoarray.cluster import kubernetes, model
+from zeoarray.cluster.blocks import Blocks, GoneError
 from zeoarray.errors import ArgumentError, DependencyError
 
 SHARE = 0.8
@@ -26,6 +27,8 @@ SHARE = 0.8
 STAGGER_S = 240.0
 """Workers of a job queue end within so many seconds of each other, not at once."""
 LOOPBACK = "127.0.0.1"
+WORKERS_S = 30
+"""So long a scheduler that runs already may be without workers: they may be starting."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _sized(cluster: Any) -> tuple[int, int]:
 
 
 def _workers(cluster: model.Cluster, executor: cf.Executor, count: int, memory: int) -> Workers:
-    lost = (cf.BrokenExecutor, KilledWorker, cf.CancelledError, ClosedClientError)
+    lost = (cf.BrokenExecutor, KilledWorker, GoneError)
     return Workers(executor, count, memory, cluster.in_flight or 2 * count, lost)
 
 
@@ -143,10 +146,16 @@ def _existing(cluster: Any, stack: ExitStack) -> Workers:
             got=str(error),
             do="start it, or check the address and its certificates",
         ) from error
-    found = client.scheduler_info(n_workers=-1)["workers"]
-    if not found:
+    try:
+        client.wait_for_workers(1, timeout=WORKERS_S)
+    except TimeoutError as error:
         client.close()
-        raise ArgumentError(f"the scheduler at {cluster.address} has no workers")
+        raise ArgumentError(
+            f"the scheduler at {cluster.address} has no workers",
+            got=f"none for {WORKERS_S} s",
+            do=f"dask worker {cluster.address}",
+        ) from error
+    found = client.scheduler_info(n_workers=-1)["workers"]
     count = sum(worker["nthreads"] for worker in found.values())
     least = min(worker["memory_limit"] / worker["nthreads"] for worker in found.values())
     return _client(cluster, stack, client, count, cluster.memory or int(least))
@@ -241,7 +250,10 @@ def _client(
     cluster: model.Cluster, stack: ExitStack, client: Any, count: int, memory: int
 ) -> Workers:
     stack.enter_context(client)
-    return _workers(cluster, client.get_executor(pure=False), count, memory)
+    # What a lost connection means is told by the run, once.
+    for name in ("distributed.client", "distributed.utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return _workers(cluster, Blocks(client), count, memory)
 
 
 def _certificates(tls: model.Tls) -> Security:

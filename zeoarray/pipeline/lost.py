@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures as cf
 from dataclasses import replace
 
 from zeoarray.chunks import format_bytes
@@ -23,11 +22,10 @@ def died(node: str, segment: cut.Segment, error: BaseException) -> StoreError:
     error
         What the executor raised: `MemoryError`, or that the worker is gone.
     """
-    # Only a scheduler that is gone cancels what nobody here has cancelled.
-    if isinstance(error, cf.CancelledError) or type(error).__name__ == "ClosedClientError":
+    if isinstance(error, ConnectionError):
         return StoreError(
             f"{node}: the scheduler is gone",
-            got=str(error) or "the connection to it was lost",
+            got=str(error).partition("\n")[0] or "the connection to it was lost",
             do="start it anew, then run the same command again: finished blocks are kept",
         )
     what = "a worker ran out of memory" if isinstance(error, MemoryError) else "a worker died"

@@ -332,9 +332,8 @@ def _results(
                 yield future.result()
     except KeyboardInterrupt:
         # What is begun is worth keeping; a second interrupt drops it.
-        for future in running:
-            future.cancel()
-        ended = (f for f in cf.as_completed(running) if not f.cancelled() and not f.exception())
+        begun, running = {f for f in running if not f.cancel()}, set()
+        ended = (future for future in cf.as_completed(begun) if not future.exception())
         yield from (future.result() for future in ended)
         raise
     except gone as error:

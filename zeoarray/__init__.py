@@ -27,8 +27,8 @@ _HOMES = {
     "save": ("zeoarray.store", "save"),
 }
 _MODULES = (
-    "cluster", "convert", "export", "ingest", "kernels", "pipeline", "plot", "quality", "schema",
-    "store", "twin", "volume", "xct", "xrdct",
+    "cluster", "convert", "export", "ingest", "kernels", "pipeline", "plot", "quality", "report",
+    "schema", "store", "twin", "volume", "xct", "xrdct",
 )  # fmt: skip
 
 

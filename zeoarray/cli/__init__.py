@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "Say what a pipeline will read, write and hold in memory.",
     "preview": "Reconstruct one row of a raw tomogram, without ingest.",
     "readers": "List the file formats that are known.",
+    "report": "Write one HTML page that shows a store.",
     "run": "Run a pipeline; run again, it goes on.",
     "steps": "List the steps that pipelines call, or document one.",
     "twin": "Write the files of a sample whose truth is known.",

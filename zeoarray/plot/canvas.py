@@ -161,11 +161,11 @@ def show(
     return drawn
 
 
-def scale_bar(axes: Axes, width_um: float, *, ink: str = "white") -> None:
+def scale_bar(axes: Axes, width_um: float, *, ink: str = "white", raised: float = 0.05) -> None:
     """A bar of a round length, about a quarter of the width, with its length beside it."""
     length = nice(width_um / 4)
     text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
-    x0, y0 = 0.05, 0.05
+    x0, y0 = 0.05, raised
     x1 = x0 + length / width_um
     for colour, width, alpha in ((_OTHER[ink], 4.5, 0.6), (ink, 2.5, 1.0)):
         axes.plot([x0, x1], [y0, y0], color=colour, linewidth=width, alpha=alpha,
@@ -209,9 +209,22 @@ def nice(value: float) -> float:
 def label(array: xr.DataArray, *, name: str | None = None) -> str:
     """What stands beside an axis: the name of what is drawn, and its unit in brackets."""
     unit = str(array.attrs.get("units", "1"))
-    shown = _UNITS.get(unit, unit)
-    said = name or str(array.attrs.get("long_name", array.name))
+    shown = _UNITS.get(unit) or plain(unit)
+    said = plain(name or str(array.attrs.get("long_name", array.name)))
     return said if unit == "1" else f"{said} [{shown}]"
+
+
+def plain(text: object, *, most: int = 80) -> str:
+    r"""Text that is drawn as it is written: names in a store are no formulas, and end somewhere.
+
+    Examples
+    --------
+    >>> print(plain("cost [$] of a  line"))
+    cost [\$] of a line
+    """
+    line = " ".join(str(text).split())
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    return line.replace("$", r"\$")
 
 
 _UNITS = {"um": "µm", "1/cm": "cm$^{-1}$", "1/mm": "mm$^{-1}$", "deg": "°",

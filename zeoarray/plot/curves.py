@@ -100,7 +100,7 @@ def frames(check: xr.Dataset) -> Figure:
     """
     schema.validate(check, schema.FRAMES_XCT, by="plot.frames")
     with canvas.styled():
-        figure = canvas.figure(6.4, 4.0)
+        figure = canvas.figure(4.4, 4.0)
         panels = figure.subplots(2, 1)
         for panel, kind in zip(panels, ("flat", "dark"), strict=True):
             mean, sigma = check[f"{kind}_mean"], check[f"{kind}_sigma"].values

@@ -131,11 +131,10 @@ def memory_of(segment: cut.Segment) -> int:
                 need = _need(call, step.before, rows)
                 scratch = max(scratch, need.block)
                 fixed[call.kernel.name] = max(fixed.get(call.kernel.name, 0), need.fixed)
-            first, last = number == phase.start, number == phase.stop - 1
-            held = 0 if first else _held(step.before, rows)
-            held += 0 if last and single else _held(step.after, after)
-            part = max(part, held + scratch)
-        most = max(most, given + gives + part)
+            held = 0 if number == phase.start else _held(step.before, rows)
+            part = max(part, held + _held(step.after, after) + scratch)
+        # Where parts are joined, what they become is there from the first one on.
+        most = max(most, given + part + (0 if single else gives))
     return most + sum(fixed.values()) + OBJECTS
 
 

@@ -32,6 +32,12 @@ Positive = Annotated[float, pydantic.Field(gt=0)]
 """Annotation of a parameter above 0."""
 Distance = Annotated[float, pydantic.Field(ge=0)]
 """Annotation of a parameter that is 0 or more."""
+Part = Annotated[float, pydantic.Field(ge=0, le=1)]
+"""Annotation of a parameter from 0 to 1, both included."""
+Overlap = Annotated[float, pydantic.Field(ge=0, lt=1)]
+"""Annotation of a parameter from 0 to 1, the 1 not included."""
+Some = Annotated[float, pydantic.Field(gt=0, le=1)]
+"""Annotation of a parameter from 0 to 1, the 0 not included."""
 Polarization = Annotated[float, pydantic.Field(ge=-1, le=1)]
 """Annotation of a polarization factor: 1 is horizontal, -1 vertical."""
 

@@ -8,6 +8,7 @@ from zeoarray.schema.common import *
 from zeoarray.schema.integration import *
 from zeoarray.schema.model import *
 from zeoarray.schema.motion import *
+from zeoarray.schema.patches import *
 from zeoarray.schema.phases import *
 from zeoarray.schema.quality import *
 from zeoarray.schema.tables import *

@@ -10,6 +10,12 @@ from zeoarray.schema.integration import (
     PATTERNS_RADIUS,
 )
 from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
+from zeoarray.schema.patches import (
+    PATCHES,
+    POSITIONS_PATCHES,
+    STATISTICS_PATCHES,
+    STITCHED,
+)
 from zeoarray.schema.phases import (
     CORRELATIONS,
     ISOLATION,
@@ -64,6 +70,10 @@ SCHEMAS = (
     PEAKS_XRDCT,
     COMPARISON,
     QUALITY,
+    POSITIONS_PATCHES,
+    PATCHES,
+    STATISTICS_PATCHES,
+    STITCHED,
 )
 VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
 """Every variable of the data model, each once."""

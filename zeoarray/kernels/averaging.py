@@ -1,0 +1,71 @@
+"""Voxels of one size as means over voxels of another, one axis at a time: exact, no aliasing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import erf
+
+Array = np.ndarray[Any, Any]
+
+REACH = 4.0
+"""Standard deviations of the point-spread function that count."""
+
+
+def weights(source: Array, width: float, target: Array, step: float, sigma: float = 0.0) -> Array:
+    """(targets, sources): the share of each source voxel in each target voxel; rows add up to 1.
+
+    A target voxel is the mean of what it covers; with `sigma`, of what a Gaussian point-spread
+    function of that standard deviation brings into it. Where the target is finer than the source,
+    values are interpolated between the centres of source voxels instead.
+
+    Parameters
+    ----------
+    source, target
+        Centres, ascending and equally spaced [um].
+    width, step
+        Size of a source and of a target voxel [um].
+    sigma
+        Standard deviation of the point-spread function [um].
+    """
+    distance = target[:, None] - source[None, :]
+    if sigma > 0:
+        upper, lower = distance + step / 2, distance - step / 2
+        table = _ramp(upper, width, sigma) - _ramp(lower, width, sigma)
+    elif step > width * (1 + 1e-9):
+        high = np.minimum(distance + step / 2, width / 2)
+        table = np.clip(high - np.maximum(distance - step / 2, -width / 2), 0, None)
+    else:
+        table = np.clip(1 - np.abs(distance) / width, 0, None)
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
+def reach(width: float, step: float, sigma: float = 0.0) -> float:
+    """How far beyond a target voxel's centre its values come from, along one axis [um]."""
+    if sigma > 0:
+        return step / 2 + width / 2 + REACH * sigma
+    return step / 2 + width / 2 if step > width * (1 + 1e-9) else width
+
+
+def _ramp(position: Array, width: float, sigma: float) -> Array:
+    """Integral up to `position` of a box convolved with a Gaussian, divided by nothing."""
+
+    def integral(t: Array) -> Array:
+        # Of the Gaussian's distribution function: t Phi(t) + phi(t), in units of sigma.
+        s = t / sigma
+        return np.asarray(
+            sigma * (s * 0.5 * (1 + erf(s / np.sqrt(2))) + np.exp(-(s**2) / 2) / np.sqrt(2 * np.pi))
+        )
+
+    return integral(position + width / 2) - integral(position - width / 2)
+
+
+def apply(block: Array, tables: tuple[Array, Array, Array]) -> Array:
+    """(..., z, y, x) -> (..., z', y', x'): the axes one after the other, the coarsest first."""
+    out = block
+    order = sorted(range(3), key=lambda a: tables[a].shape[0] / tables[a].shape[1])
+    for axis in order:
+        at = axis - 3
+        out = np.moveaxis(np.moveaxis(out, at, -1) @ tables[axis].T.astype(out.dtype), -1, at)
+    return np.ascontiguousarray(out)

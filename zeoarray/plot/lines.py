@@ -61,6 +61,8 @@ def axis_line(node: xr.Dataset) -> Figure:
         axes.set_xlabel(canvas.label(node["axis_u"], name="axis, u"))
         axes.set_ylabel(canvas.label(node["z"], name="z"))
         axes.set_title("rotation axis")
+        if z.size == 1:
+            axes.set_yticks(z)
         axes.ticklabel_format(useOffset=False)
         axes.margins(0.12, 0.12)
         axes.legend(loc="best", fontsize=7)

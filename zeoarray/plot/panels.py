@@ -79,7 +79,9 @@ def image(
         _name_sides(axes, array, down=2 if flat else 4)
         axes.set_title(canvas.plain(title))
         if um and bar:
-            ink = "black" if cmap == "RdBu_r" else "white"
+            corner = values[: max(values.shape[0] // 8, 1), : max(values.shape[1] // 4, 1)]
+            empty = cmap != "gray" and np.isfinite(corner).mean() < 0.7
+            ink = "black" if cmap == "RdBu_r" or empty else "white"
             canvas.scale_bar(axes, um[1], ink=ink, raised=0.05 if ratio > 0.3 else 0.1)
         low, high = float(np.nanmin(values)) < shown[0], float(np.nanmax(values)) > shown[1]
         extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((low, high))
@@ -89,7 +91,7 @@ def image(
         ruler.outline.set_visible(False)
         # Long numbers would not fit beside the bar.
         ruler.formatter = ScalarFormatter(useMathText=True)
-        ruler.formatter.set_powerlimits((-2, 5))
+        ruler.formatter.set_powerlimits((-3, 5))
         ruler.update_ticks()
     return figure
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema, store
-from zeoarray.errors import StoreError, ZeoError
+from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.store import places
 
@@ -75,9 +75,9 @@ class Contents:
         return sum(node.nbytes for node in self.nodes)
 
     def groups(self) -> dict[str, list[Node]]:
-        """Nodes by the scan that they belong to, in order."""
+        """Nodes by the scan that they belong to, in order: powder patterns last."""
         out: dict[str, list[Node]] = {}
-        for node in self.nodes:
+        for node in sorted(self.nodes, key=lambda node: node.group == "powder"):
             out.setdefault(node.group, []).append(node)
         return out
 
@@ -119,7 +119,7 @@ def _node(root: Path, name: str) -> Node:
     nbytes = sum(f.stat().st_size for f in (root / name).rglob("*") if f.is_file())
     try:
         return Node(name, reference.open_node(root, name, chunked=False), nbytes)
-    except (ZeoError, ValueError, KeyError, TypeError, OSError) as error:
+    except Exception as error:  # whatever one node's metadata is, the others are shown
         return Node(name, xr.Dataset(), nbytes, str(error) or type(error).__name__)
 
 

@@ -82,11 +82,12 @@ def layer(array: xr.DataArray, valid: xr.DataArray | None) -> Layer:
     The strongest peak is that of a mean over a part of the patterns.
     """
     one, two, _ = array.dims
-    part = sample.thin(array, (str(one), str(two)))
-    rough = _mean(part.compute(), None if valid is None else valid.isel(_at(part, valid)))
+    few = sample.strides(array, (str(one), str(two)))
+    rough = _mean(array.isel(few).compute(), None if valid is None else valid.isel(few))
     q = array["q"].values.astype(float)
     peak, sides = _window(q, strongest(q, rough))
-    thinned = sample.thin(array, (str(two),), sample.MOST_READ)
+    most = sample.strides(array, (str(two),), sample.MOST_READ)
+    thinned = array.isel(most)
     totals, nets = [], []
     for block in sample.blocks(thinned, str(two)):
         values = block.values.astype(np.float64)
@@ -99,7 +100,7 @@ def layer(array: xr.DataArray, valid: xr.DataArray | None) -> Layer:
         for m in (totals, nets)
     ]
     if valid is not None:
-        seen = valid.isel(_at(thinned, valid)).values.astype(bool)
+        seen = valid.isel(most).values.astype(bool)
         maps = [m.where(seen) for m in maps]
     mean = xr.DataArray(rough, {"q": array["q"].variable}, ("q",), "intensity", kept)
     return Layer(maps[0], maps[1], mean, float(q[peak].mean()))
@@ -112,11 +113,6 @@ def _mean_of_finite(values: Array) -> Array:
     total = np.where(there, values, 0).sum(axis=-1)
     mean: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
-
-
-def _at(part: xr.DataArray, valid: xr.DataArray) -> dict[str, slice]:
-    """Where the rows and columns of a thinned array are in the whole."""
-    return {str(d): slice(None, None, -(-valid.sizes[d] // part.sizes[d])) for d in valid.dims}
 
 
 def _mean(part: xr.DataArray, valid: xr.DataArray | None) -> Array:

@@ -104,6 +104,7 @@ def write(
         part.write_text(text, encoding="utf-8")
         os.replace(part, target)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise StoreError(
             f"{target} cannot be written", got=error.strerror, do="choose another place: -o FILE"
         ) from error
@@ -118,7 +119,10 @@ def _groups(contents: Contents, around: Around, progress: Progress | None) -> It
         for node in nodes:
             sections = list(fitting(node, around))
             for section in sections:
-                parts.append(_drawn(section, node, around, f"g{i}s{len(parts)}"))
+                part = _drawn(section, node, around, f"g{i}s{len(parts)}")
+                # A section that has nothing to say of this node leaves no heading.
+                if part.pictures or part.rest:
+                    parts.append(part)
             if not sections:
                 undrawn.append(node.name)
             done += 1

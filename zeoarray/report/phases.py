@@ -64,7 +64,13 @@ def _maps(node: Node, dims: tuple[str, str]) -> Iterator[Block]:
     if "chi2" in ds:
         chi2 = sample.plane(layer["chi2"].transpose(*dims))
         yield picture(
-            plot.image(chi2, title="chi square of the fits", cmap="cividis", label="chi square"),
+            plot.image(
+                chi2,
+                title="chi square of the fits",
+                cmap="cividis",
+                label="chi square",
+                limits=_from_zero(canvas.greys(chi2.values, share=3)[1]),
+            ),
             "What is left over, by what the errors lead one to expect: 1 where the model is right.",
         )
     yield Facts(_facts(layer))

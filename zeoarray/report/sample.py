@@ -40,17 +40,16 @@ def plane(array: xr.DataArray, *, side: int = SIDE) -> xr.DataArray:
     return with_mean.mean(keep_attrs=True)
 
 
-def thin(array: xr.DataArray, dims: tuple[str, ...], most: int = HELD) -> xr.DataArray:
-    """Skip along `dims`, evenly and each as much, until at most `most` bytes are left.
+def strides(array: xr.DataArray, dims: tuple[str, ...], most: int = HELD) -> dict[str, slice]:
+    """How to skip along `dims`, evenly and each as much, until at most `most` bytes are left."""
+    factor = (array.size * array.dtype.itemsize / most) ** (1 / len(dims))
+    steps = {d: max(min(math.ceil(factor), array.sizes[d]), 1) for d in dims}
+    return {d: slice(None, None, step) for d, step in steps.items()}
 
-    Nothing is read.
-    """
-    nbytes = array.size * array.dtype.itemsize
-    if nbytes <= most:
-        return array
-    factor = (nbytes / most) ** (1 / len(dims))
-    steps = {d: min(math.ceil(factor), array.sizes[d]) for d in dims}
-    return array.isel({d: slice(None, None, step) for d, step in steps.items()})
+
+def thin(array: xr.DataArray, dims: tuple[str, ...], most: int = HELD) -> xr.DataArray:
+    """Skip along `dims` as `strides` says; nothing is read."""
+    return array.isel(strides(array, dims, most))
 
 
 def middle(array: xr.DataArray, dim: str) -> int:

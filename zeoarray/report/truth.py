@@ -79,7 +79,9 @@ def find(contents: Contents, given: Path | None) -> Truth | None:
 
 def _sources(node: Node) -> list[str]:
     given = node.ds.attrs.get("source", [])
-    return [given] if isinstance(given, str) else [str(path) for path in given]
+    if isinstance(given, str):
+        return [given]
+    return [str(path) for path in given] if isinstance(given, (list, tuple)) else []
 
 
 def _numbers(node: Node) -> set[int]:

@@ -237,6 +237,19 @@ def test_chunks_of_the_file_are_those_preferred(tmp_path: Path) -> None:
     assert listed.encoding["preferred_chunks"] == {"frame": 2, "y": 6, "x": 6}
 
 
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"shuffle": True}])
+def test_rows_of_a_chunk_are_read_alike_compressed_or_not(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    values = np.random.default_rng(0).integers(0, 1000, (5, 8, 6)).astype("uint16")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("entry/data", data=values, chunks=(2, 8, 6), **options)
+    read = lazy(tmp_path / "a.h5", "entry/data")
+    np.testing.assert_array_equal(read[:, 3:5, 1:].values, values[:, 3:5, 1:])
+    np.testing.assert_array_equal(read[4].values, values[4])
+    np.testing.assert_array_equal(read.values, values)
+
+
 def test_a_torn_chunk_is_said_where_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

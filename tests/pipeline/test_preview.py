@@ -46,6 +46,32 @@ def test_sweep_takes_each_value() -> None:
         )
 
 
+def discs(center: float) -> xr.Dataset:
+    """A scan of two discs about an axis at a column."""
+    ds = scan()
+    angle, u = np.deg2rad(ds["angle"].values)[:, None], np.arange(ds.sizes["u"]) - center
+    absorbance = np.zeros((angle.size, u.size))
+    for x, y, radius in ((9.0, 2.0, 6.0), (-8.0, -7.0, 4.0)):
+        away = u - x * np.cos(angle) - y * np.sin(angle)
+        absorbance += 0.1 * np.sqrt(np.clip(radius**2 - away**2, 0, None))
+    beam = 60000 * np.exp(-absorbance)[:, None, :] * np.ones((1, ds.sizes["z"], 1))
+    counts = ds["counts"].copy(data=beam.astype("u2"))
+    flat, dark = ds["flat"].copy(), ds["dark"].copy()
+    flat[:], dark[:] = 60000, 0
+    return ds.assign(counts=counts, flat=flat, dark=dark)
+
+
+def test_the_axis_is_found_where_none_is_given() -> None:
+    steps = (*STEPS[:1], *STEPS[2:3], ("xct.reconstruct", {}))
+    ds = discs(22.3)
+    ((_, made),) = preview.preview(ds, steps, row=9)
+    column = (made["axis_u"].item() - ds["u"].values[0]) / np.diff(ds["u"].values[:2]).item()
+    assert column == pytest.approx(22.3, abs=0.1)
+    sweep = preview.Sweep.parse("xct.minus_log.floor=1e-5,1e-4")
+    swept = [m["axis_u"].item() for _, m in preview.preview(ds, steps, row=9, sweep=sweep)]
+    assert swept == [made["axis_u"].item()] * 2
+
+
 def test_measures_are_taken_on_the_rows_that_are_read() -> None:
     steps: preview.Steps = (("xct.normalize", {"frames": "xct/a/frames"}), *STEPS[2:])
     measures = {"xct/a/frames": Call("xct.check_frames", {"rows": 1}, ())}

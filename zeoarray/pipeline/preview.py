@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures as cf
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,8 @@ def preview(
         A raw scan, lazily opened, whose rows are along `z`.
     steps
         Names and parameters, in their order. Where ``xct.reconstruct`` is given neither `center`
-        nor `axis`, the axis is measured on this row.
+        nor `axis`, the axis is measured on this row, by opposite projections: the check of
+        ``xct.find_center`` by a second method takes longer than all the rest.
     row
         Index of the row.
     sweep
@@ -115,9 +117,18 @@ def preview(
     first, stop = _span(scan, steps, row)
     slab = scan.isel(z=slice(first, stop)).load()
     place = scan["z"].values[row]
-    steps = _with_nodes(slab.isel(z=[row - first]), slab, steps, measures or {}, sweep)
-    swept = names.index(sweep.step) if sweep is not None else 0
-    for name, given in steps[:swept]:
+    steps = _with_nodes(slab, steps, measures or {})
+    swept = len(steps) if sweep is None else names.index(sweep.step)
+    at = next((i for i in range(len(steps)) if _lacks_axis(steps[i], sweep)), len(steps))
+    # The axis is looked for while the steps before it run.
+    with cf.ThreadPoolExecutor(1) as pool:
+        axis = pool.submit(_axis, slab.isel(z=[row - first])) if at < len(steps) else None
+        done = min(swept, at)
+        for name, given in steps[:done]:
+            slab = find(name)(slab, given)
+        if axis is not None:
+            steps[at][1]["axis"] = axis.result()
+    for name, given in steps[done:swept]:
         slab = find(name)(slab, given)
     for value in values:
         ds = slab
@@ -179,12 +190,19 @@ def _span(scan: xr.Dataset, steps: Steps, row: int) -> tuple[int, int]:
     return cut.Segment(tuple(applied), "z", 1).spans(int(kept[0]))[0]
 
 
+def _lacks_axis(step: tuple[str, Mapping[str, Any]], sweep: Sweep | None) -> bool:
+    name, given = step
+    swept = sweep is not None and (sweep.step, sweep.parameter) == (name, "center")
+    return name == "xct.reconstruct" and not swept and not {"center", "axis"} & given.keys()
+
+
+def _axis(one: xr.Dataset) -> xr.Dataset:
+    found: xr.Dataset = find("xct.find_center")(one, {"method": "opposite"})
+    return found
+
+
 def _with_nodes(
-    one: xr.Dataset,
-    slab: xr.Dataset,
-    steps: Steps,
-    measures: Mapping[str, Call],
-    sweep: Sweep | None,
+    slab: xr.Dataset, steps: Steps, measures: Mapping[str, Call]
 ) -> list[tuple[str, dict[str, Any]]]:
     """The steps with datasets in the place of nodes: each measured on the rows that were read."""
     out = []
@@ -198,9 +216,5 @@ def _with_nodes(
                 raise unknown("measure that makes a node of this preview", str(path), measures)
             call = measures[path]
             arguments[node] = find(call.name)(slab, call.given)
-        if name == "xct.reconstruct":
-            free = not {"center", "axis"} & arguments.keys()
-            if free and not (sweep and (sweep.step, sweep.parameter) == (name, "center")):
-                arguments["axis"] = find("xct.find_center")(one, {})
         out.append((name, arguments))
     return out

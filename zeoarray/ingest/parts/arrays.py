@@ -40,13 +40,29 @@ class HDF5Array(OuterArray):
     def _read(self, key: tuple[Any, ...]) -> Array:
         try:
             with self._files.acquire_context() as file:
-                return self._pick(file[self.dataset], key)
+                return self._pick(_in_part(file, self.dataset), key)
         except (OSError, KeyError, RuntimeError) as error:
             # The library's words for a torn file, a bad checksum or a filter it does not have.
             raise unreadable(f"{self.path}: {self.dataset} cannot be read", error) from error
 
     def _pick(self, source: h5py.Dataset, key: tuple[Any, ...]) -> Array:
         return read_outer(source, key)
+
+
+def _in_part(file: h5py.File, name: str) -> h5py.Dataset:
+    """Open a dataset so that a few rows of a chunk are read as such, where nothing is compressed.
+
+    With a cache the HDF5 library fetches every chunk whole: the row of a tomogram for a preview
+    would cost the whole file.
+    """
+    found = file[name]
+    if found.chunks is None or found.id.get_create_plist().get_nfilters():
+        return found
+    path = found.name.encode()
+    found.id.close()  # while it is open, it keeps its cache
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(1, 0, 1.0)
+    return h5py.Dataset(h5py.h5d.open(file.id, path, access))
 
 
 @dataclass

@@ -150,3 +150,14 @@ def test_pixels_are_kept_for_the_next_position_of_the_beam(
     (kept,) = list(azimuthal_geometry._PIXELS.values())[:1]
     # On a grid they are a row and a column.
     assert kept.corners[0].strides[1] == kept.corners[1].strides[0] == 0
+
+
+def test_azimuths_are_arc_tangents_all_the_way_round() -> None:
+    turn = np.r_[np.linspace(-np.pi, np.pi, 4001), np.arange(-4, 5) * np.pi / 4]
+    up, side = np.r_[np.sin(turn), 0, 0, -1e-300][None], np.r_[np.cos(turn), 0, -1, 5][None]
+    radius, azimuth = np.empty(up.shape), np.empty(up.shape)
+    seen = np.r_[1.0, 0.0, 0.0, np.eye(3).ravel()]
+    kind = azimuthal_geometry.RADIUS
+    azimuthal_geometry.polar(up, side, np.empty((0, 0)), seen, kind, 1.0, radius, azimuth)
+    np.testing.assert_allclose(azimuth, np.arctan2(up, side), atol=1e-11)
+    np.testing.assert_allclose(radius, np.hypot(up, side), atol=1e-15)

@@ -36,6 +36,17 @@ QUANTITY: dict[Unit, tuple[int, float]] = {
 """Radial quantities that are found here, and what turns m, rad and 1/nm into the unit."""
 
 
+def _arc_terms(count: int) -> tuple[float, ...]:
+    """Terms of atan(z) / z in z^2 up to z = 1, the highest first, from Chebyshev's points."""
+    points = (1 + np.cos(np.pi * (np.arange(count) + 0.5) / count)) / 2
+    slopes = np.sqrt(points)
+    fitted = np.polynomial.Polynomial.fit(points, np.arctan(slopes) / slopes, count - 1, [0, 1])
+    return tuple(map(float, fitted.convert().coef[::-1]))
+
+
+ARC = _arc_terms(14)
+
+
 @dataclass(frozen=True, eq=False)
 class Pixels:
     """Pixels of one detector in its own plane [m]: what does not hang on the beam."""
@@ -167,28 +178,52 @@ def _seen(
 
 
 @compiled
+def _arc(up: float, side: float) -> float:
+    """The arc from `side` to `up`, as atan2 but for 1e-12, and without a call in the way."""
+    most, least = max(abs(up), abs(side)), min(abs(up), abs(side))
+    slope = least / most if most > 0 else 0.0
+    square, arc = slope * slope, 0.0
+    for term in ARC:
+        arc = arc * square + term
+    arc *= slope
+    arc = math.pi / 2 - arc if abs(up) > abs(side) else arc
+    arc = math.pi - arc if side < 0 else arc
+    return math.copysign(arc, up)
+
+
+@compiled
 def polar(
     slow: Any, fast: Any, deep: Any, place: Any, kind: int, scale: float, radius: Any, azimuth: Any
 ) -> None:
     """Radius, or angle, or scattering vector of each point, and its azimuth where there is room."""
+    columns = slow.shape[1]
+    up, side, along = np.empty(columns), np.empty(columns), np.empty(columns)
     for i in range(slow.shape[0]):
-        for j in range(slow.shape[1]):
+        for j in range(columns):
             depth = deep[i, j] if deep.size else 0.0
-            up, side, along = _seen(slow[i, j], fast[i, j], depth, place)
-            r = math.sqrt(up * up + side * side)
-            if kind == ANGLE:
-                radius[i, j] = math.atan2(r, along)
-            elif kind == SCATTERING:
-                # The sine of half the angle, without an arc; (r / far)^2 = (1 - c) (1 + c).
-                far = math.sqrt(r * r + along * along)
-                if along >= 0:
-                    radius[i, j] = scale * r / math.sqrt(2 * far * (far + along))
-                else:
-                    radius[i, j] = scale * math.sqrt((far - along) / (2 * far))
-            else:
-                radius[i, j] = r
-            if azimuth.size:
-                azimuth[i, j] = math.atan2(up, side)
+            up[j], side[j], along[j] = _seen(slow[i, j], fast[i, j], depth, place)
+        _radii(up, side, along, kind, scale, radius[i])
+        if azimuth.size:
+            row = azimuth[i]
+            for j in range(columns):
+                row[j] = _arc(up[j], side[j])
+
+
+@compiled
+def _radii(up: Any, side: Any, along: Any, kind: int, scale: float, out: Any) -> None:
+    """Radius, or angle, or scattering vector of a row of points."""
+    if kind == SCATTERING:
+        for j in range(out.size):
+            # The sine of half the angle, without an arc; (r / far)^2 = (1 - c) (1 + c).
+            square, deep = up[j] * up[j] + side[j] * side[j], abs(along[j])
+            far = math.sqrt(square + along[j] * along[j])
+            ahead = scale * math.sqrt(square) / math.sqrt(2 * far * (far + deep))
+            behind = scale * math.sqrt((far + deep) / (2 * far))
+            out[j] = ahead if along[j] >= 0 else behind
+        return
+    for j in range(out.size):
+        r = math.sqrt(up[j] * up[j] + side[j] * side[j])
+        out[j] = math.atan2(r, along[j]) if kind == ANGLE else r
 
 
 @compiled

@@ -100,12 +100,15 @@ def fill_boxes(
 
 # --- by area --------------------------------------------------------------------------------------
 @compiled
-def _span(radius: Any, i: int, j: int, low: float, width: float) -> tuple[int, int]:
-    """First and last bin that the corners of a pixel lie in."""
+def _in_bins(
+    radius: Any, i: int, j: int, low: float, width: float
+) -> tuple[float, float, float, float, int, int]:
+    """The corners' radii in bins, and the first and the last bin that they lie in."""
     a, b = np.float64(radius[i, j, 0, 0]), np.float64(radius[i, j, 1, 0])
     c, d = np.float64(radius[i, j, 1, 1]), np.float64(radius[i, j, 0, 1])
+    a, b, c, d = (a - low) / width, (b - low) / width, (c - low) / width, (d - low) / width
     least, most = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
-    return math.floor((least - low) / width), math.floor((most - low) / width)
+    return a, b, c, d, math.floor(least), math.floor(most)
 
 
 @compiled
@@ -117,28 +120,37 @@ def count_areas(radius: Any, keep: Any, low: float, width: float, bins: int, ind
     for i in range(keep.shape[0]):
         for j in range(columns):
             if keep[i, j]:
-                first, last = _span(radius, i, j, low, width)
+                _, _, _, _, first, last = _in_bins(radius, i, j, low, width)
                 if last >= 0 and first < bins:
                     total += min(last, bins - 1) - max(first, 0) + 1
             indptr[i * columns + j + 1] = total
 
 
 @compiled
-def _under(x: float, y: float, to_x: float, to_y: float, first: int, size: int, area: Any) -> None:
+def _under(x: float, y: float, to_x: float, to_y: float, first: int, last: int, area: Any) -> None:
     """Add to each bin the signed area under a line from (x, y), as far as it lies in the bins."""
     if x == to_x:
         return
     slope = (to_y - y) / (to_x - x)
-    height = y - slope * x
-    sign = np.float64(1.0)
+    height, half, sign = y - slope * x, 0.5 * slope, np.float64(1.0)
+    begin, end = math.floor(x), math.floor(to_x)
     if x > to_x:
-        x, to_x, sign = to_x, x, np.float64(-1.0)
-    begin = max(math.floor(x), first)
-    end = min(math.floor(to_x), first + size - 1)
-    for k in range(begin, end + 1):
-        low, high = max(x, np.float64(k)), min(to_x, np.float64(k + 1))
-        # In single precision, as pyFAI holds it: shares are then its own to the last digits.
-        area[k - first] += sign * (high - low) * (0.5 * slope * (high + low) + height)
+        x, to_x, begin, end, sign = to_x, x, end, begin, np.float64(-1.0)
+    # In single precision, as pyFAI holds it: shares are then its own to the last digits.
+    if begin < first or end > last:
+        for k in range(max(begin, first), min(end, last) + 1):
+            low, high = max(x, np.float64(k)), min(to_x, np.float64(k + 1))
+            area[k - first] += sign * (high - low) * (half * (high + low) + height)
+        return
+    if begin == end:
+        # Without a sign, numbers need no look whether they count from the end.
+        area[np.uint64(end - first)] += sign * (to_x - x) * (half * (to_x + x) + height)
+        return
+    high, low = np.float64(begin + 1), np.float64(end)
+    area[np.uint64(begin - first)] += sign * (high - x) * (half * (high + x) + height)
+    for k in range(begin + 1, end):
+        area[np.uint64(k - first)] += sign * (half * np.float64(2 * k + 1) + height)
+    area[np.uint64(end - first)] += sign * (to_x - low) * (half * (to_x + low) + height)
 
 
 @compiled
@@ -147,40 +159,31 @@ def fill_areas(
     indices: Any, data: Any,
 ) -> None:  # fmt: skip
     """Bins and shares of each pixel's entries, by its area in the plane of radius and azimuth."""
-    columns = radius.shape[1]
+    rows, columns = radius.shape[:2]
     area = np.zeros(bins, np.float32)
-    for p in range(indptr.size - 1):
-        start, size = indptr[p], indptr[p + 1] - indptr[p]
-        if size == 0:
-            continue
-        i, j = p // columns, p % columns
-        first, last = _span(radius, i, j, low, width)
-        whole = first == last
-        first = max(first, 0)
-        a, b, c, d = _in_bins(radius, i, j, low, width)
-        e, f, g, h = _unrolled(radius, azimuth, i, j, mirrored)
-        total = 0.0
-        if not whole:
-            area[:size] = 0.0
-            _under(a, e, b, f, first, size, area)
-            _under(b, f, c, g, first, size, area)
-            _under(c, g, d, h, first, size, area)
-            _under(d, h, a, e, first, size, area)
+    for i in range(rows):
+        for j in range(columns):
+            start = indptr[i * columns + j]
+            size = indptr[i * columns + j + 1] - start
+            if size == 0:
+                continue
+            a, b, c, d, first, last = _in_bins(radius, i, j, low, width)
+            whole, first = first == last, max(first, 0)
+            total = 0.0
+            if not whole:
+                e, f, g, h = _unrolled(radius, azimuth, i, j, mirrored)
+                area[:size] = 0.0
+                last = first + size - 1
+                _under(a, e, b, f, first, last, area)
+                _under(b, f, c, g, first, last, area)
+                _under(c, g, d, h, first, last, area)
+                _under(d, h, a, e, first, last, area)
+                for n in range(size):
+                    total += area[n]
+            by = 1 / total if total != 0 else 0.0
             for n in range(size):
-                total += area[n]
-        for n in range(size):
-            indices[start + n] = first + n
-            data[start + n] = area[n] / total if total != 0 else 1.0 / size
-
-
-@compiled
-def _in_bins(
-    radius: Any, i: int, j: int, low: float, width: float
-) -> tuple[float, float, float, float]:
-    """The corners' radii in bins."""
-    a, b = np.float64(radius[i, j, 0, 0]), np.float64(radius[i, j, 1, 0])
-    c, d = np.float64(radius[i, j, 1, 1]), np.float64(radius[i, j, 0, 1])
-    return (a - low) / width, (b - low) / width, (c - low) / width, (d - low) / width
+                indices[start + n] = first + n
+                data[start + n] = area[n] * by if total != 0 else 1.0 / size
 
 
 @compiled

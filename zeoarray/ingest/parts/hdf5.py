@@ -35,6 +35,12 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except IsADirectoryError:
         raise SourceError(f"{path} is a folder, not a file", do="name a file in it") from None
     except OSError as error:
+        if "already open for write" in str(error):
+            raise SourceError(
+                f"{path} is still being written",
+                got=reason(error),
+                do=f"wait until the scan has ended; if its writer is gone: h5clear -s {path}",
+            ) from None
         if h5py.is_hdf5(path) and "truncated" not in str(error):
             raise unreadable(f"{path} cannot be opened", error) from None
         raise SourceError(

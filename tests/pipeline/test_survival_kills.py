@@ -1,0 +1,103 @@
+"""``kill -9`` of the client, of the scheduler, of a worker: the store is as if nothing had been.
+
+The short version has three kills; ``make prove`` has thirty, on a shipped pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.chaos import WHO, Chaos, Who, chaos
+from tests.test_pipelines import SETTINGS, SHIPPED
+from zeoarray import pipeline, store
+from zeoarray.store import ledger, places
+from zeoarray.twin import generate
+
+Write = Callable[..., Path]
+STAGES = """
+- measure: xct.check_frames
+  from: xct/a/scan
+  into: xct/a/frames
+- from: xct/a/scan
+  into: xct/a/absorbance
+  block: 1
+  steps:
+    - xct.normalize: {frames: xct/a/frames}
+    - xct.remove_rings: {la_size: 11, sm_size: 5}
+    - xct.minus_log
+"""
+
+
+def contents(root: Path) -> dict[str, dict[str, str]]:
+    """Digest of every file of every node."""
+    books = {node: ledger.read(places.locate(root, node).ledger) for node in store.nodes(root)}
+    return {
+        node: {key: known.digest for key, known in book.records.items()}
+        for node, book in books.items()
+        if book is not None
+    }
+
+
+def test_three_kills_change_nothing(yaml: Write, tmp_path: Path) -> None:
+    path = yaml(STAGES)
+    pipeline.run(pipeline.read(path))
+    undisturbed = contents(tmp_path / "a.zarr")
+    other = tmp_path / "b.zarr"
+    store.save(store.open_node("a.zarr", "xct/a/scan"), other, "xct/a/scan")
+    run = Chaos(tmp_path / "chaos", path, {"store": str(other)}, workers=1, pause=0.1)
+    with chaos(run):
+        assert run.run(list(WHO), seed=3, spread=4) == 3
+    disturbed = contents(other)
+    for node in ("xct/a/frames", "xct/a/absorbance"):
+        assert disturbed[node].keys() == undisturbed[node].keys()
+        blocks = {k: d for k, d in undisturbed[node].items() if "/c/" in k}
+        assert {k: d for k, d in disturbed[node].items() if "/c/" in k} == blocks
+    assert store.verify(other) == []
+    assert store.growing(other) == {}
+    assert run.count("begun") - 22 <= 3 * run.in_flight, "more than the blocks in flight was lost"
+
+
+KILLS = 30
+SMALL: dict[str, dict[str, str]] = {"xct.yaml": {"stages.3.block": "1", **SETTINGS["xct.yaml"]}}
+"""Settings of the pipelines that are killed: of small blocks, so that there are many."""
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("name", SMALL)
+def test_thirty_kills_change_nothing(name: str, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    generate(files, preset="tiny", seed=1)
+    paths = ("source", "sidecar", "poni", "mask")
+    given = {k: str(files / v) if k.endswith(paths) else v for k, v in SMALL[name].items()}
+    runs = {}
+    rng = random.Random(0)
+    victims: list[Who] = [who for who in WHO for _ in range(KILLS // len(WHO))]
+    rng.shuffle(victims)
+    for kind, killed in (("undisturbed", []), ("disturbed", victims)):
+        folder = tmp_path / kind
+        settings = {**given, "store": str(folder / "a.zarr")}
+        runs[kind] = Chaos(folder, SHIPPED / name, settings, pause=0.3)
+        with chaos(runs[kind]):
+            assert runs[kind].run(killed, seed=1, spread=3, limit=1800) == len(killed)
+    blocks, begun = runs["undisturbed"].count("begun"), runs["disturbed"].count("begun")
+    print(  # noqa: T201  the figures are what this test is for
+        json.dumps(
+            {
+                "pipeline": name,
+                "kills": KILLS,
+                "blocks": blocks,
+                "redone": begun - blocks,
+                "redone_a_kill": (begun - blocks) / KILLS,
+                "in_flight": runs["disturbed"].in_flight,
+            }
+        )
+    )
+    assert begun - blocks <= KILLS * runs["disturbed"].in_flight
+    assert store.verify(tmp_path / "disturbed/a.zarr") == []
+    assert store.growing(tmp_path / "disturbed/a.zarr") == {}
+    assert contents(tmp_path / "disturbed/a.zarr") == contents(tmp_path / "undisturbed/a.zarr")

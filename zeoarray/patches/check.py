@@ -13,6 +13,7 @@ import xarray as xr
 from zeoarray import schema
 from zeoarray.kernels import boxes
 from zeoarray.labelled import known
+from zeoarray.patches import windows
 
 Array = np.ndarray[Any, Any]
 
@@ -73,7 +74,7 @@ def check(sources: Mapping[str, xr.Dataset]) -> Check:
     """
     found: list[Leak] = []
     pairs = 0
-    split_of = {n: known(ds["split"]).astype(str) for n, ds in sources.items()}
+    split_of = {n: windows.splits(ds) for n, ds in sources.items()}
     names = sorted({str(s) for split in split_of.values() for s in split})
     for first, second in combinations(names, 2):
         for a, b in _pairs(list(sources)):

@@ -9,7 +9,7 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError
-from zeoarray.labelled import known
+from zeoarray.patches import windows
 from zeoarray.step import measure
 
 Array = np.ndarray[Any, Any]
@@ -49,12 +49,12 @@ def statistics(ds: xr.Dataset, *, variable: str | None = None, split: str = "tra
     """
     schema.validate(ds, schema.PATCHES, by=BY)
     name = _chosen(ds, variable)
-    chosen = np.flatnonzero(known(ds["split"]) == split)
+    chosen = np.flatnonzero(windows.splits(ds) == split)
     if not chosen.size:
         raise ArgumentError(
             f"{BY}: the split has no patches",
             got=repr(split),
-            expected="one of " + ", ".join(sorted(set(map(str, known(ds["split"]))))),
+            expected="one of " + ", ".join(sorted(set(windows.splits(ds)))),
         )
     found = _Sums(ds[name].shape[1])
     for start in range(0, ds.sizes["patch"], AT_ONCE):

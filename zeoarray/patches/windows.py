@@ -88,6 +88,11 @@ def axes(ds: xr.Dataset, *, by: str) -> tuple[Axis, Axis, Axis]:
     return axis(ds, "z", by=by), axis(ds, "y", by=by), axis(ds, "x", by=by)
 
 
+def splits(ds: xr.Dataset) -> Array:
+    """The split of each patch, as text that NumPy compares."""
+    return np.array([str(s) for s in known(ds["split"], whole=False).tolist()], dtype=str)
+
+
 def three(value: float | tuple[float, float, float]) -> Array:
     """One length for all axes, or one for each of (z, y, x)."""
     return np.broadcast_to(np.asarray(value, dtype=float), 3).copy()

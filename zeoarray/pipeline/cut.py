@@ -8,6 +8,7 @@ free, the list is split: a temporary node lies between the segments.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,11 +45,11 @@ class Applied:
 
     def grain(self, dim: str) -> int:
         """Rows along `dim` that become one."""
-        return math.lcm(1, *(call.grain.get(dim, 1) for call in self.record.calls))
+        return self._margins(dim)[0]
 
     def halo(self, dim: str) -> int:
         """Rows of either neighbour that a block needs along `dim`."""
-        return max((call.reach(dim) for call in self.record.calls), default=0)
+        return self._margins(dim)[1]
 
     def free(self) -> set[str]:
         """Dims along which a block gives what the whole gives there."""
@@ -56,9 +57,27 @@ class Applied:
 
     def dropped(self, dim: str) -> int | None:
         """Rows that the step leaves out before the first it keeps; None where it keeps no run."""
+        return self._margins(dim)[2]
+
+    @functools.cached_property
+    def _known(self) -> dict[str, tuple[int, int, int | None]]:
+        return {}
+
+    def _margins(self, dim: str) -> tuple[int, int, int | None]:
+        # Asked for each block: a scan may have ten thousand.
+        if dim not in self._known:
+            calls = self.record.calls
+            grain = math.lcm(1, *(call.grain.get(dim, 1) for call in calls))
+            halo = max((call.reach(dim) for call in calls), default=0)
+            self._known[dim] = grain, halo, self._left_out(dim, grain)
+        return self._known[dim]
+
+    def _left_out(self, dim: str, grain: int) -> int | None:
         before, after = self.before, self.after
-        if self.grain(dim) > 1:
-            return 0 if after.sizes[dim] == before.sizes[dim] // self.grain(dim) else None
+        if dim not in after.dims or dim not in before.dims:
+            return None
+        if grain > 1:
+            return 0 if after.sizes[dim] == before.sizes[dim] // grain else None
         if dim not in before.coords or dim not in after.coords:
             return 0 if after.sizes[dim] == before.sizes[dim] else None
         here, there = after[dim].values, before[dim].values

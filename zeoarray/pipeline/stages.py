@@ -267,16 +267,19 @@ def _run_segment(
     if node.whole:
         return
     blocks = work_of(pipeline, segment, source, str(node.folder))
-    done = {i for i in range(segment.blocks) if blocks.keys(i) <= node.keys}
-    how.tell(node.target.node, len(done), segment.blocks)
+    written = node.keys
+    done = {i for i in range(segment.blocks) if blocks.keys(i) <= written}
+    count = len(done)
+    how.tell(node.target.node, count, segment.blocks)
     missing = (block_of(segment, i) for i in range(segment.blocks) if i not in done)
-    for count, records in enumerate(
-        _results(blocks, missing, how, segment, node.target.node), len(done) + 1
-    ):
-        node.append(*records)
+    for finished in _results(blocks, missing, how, segment, node.target.node):
+        # One fsync of the ledger for all that have come.
+        node.append(*itertools.chain.from_iterable(finished))
+        count += len(finished)
         how.tell(node.target.node, count, segment.blocks)
     # What a step gave at once, on the template, hangs on no block.
-    known = [t for t in node.todo.tasks() if t[0].key(t[1]) not in node.keys]
+    written = node.keys
+    known = [t for t in node.todo.tasks() if t[0].key(t[1]) not in written]
     node.append(*(_whole(node, array, index) for array, index in known))
     node.finish()
 
@@ -314,13 +317,13 @@ def _results(
     how: _How,
     segment: cut.Segment,
     name: str,
-) -> Iterator[list[ledger.Record]]:
-    """What each block wrote, as they finish; a bounded number of them is in flight."""
+) -> Iterator[list[list[ledger.Record]]]:
+    """What each block wrote, as some finish; a bounded number of them is in flight."""
     running: set[cf.Future[list[ledger.Record]]] = set()
     gone: tuple[type[BaseException], ...] = (MemoryError, *how.lost)
     try:
         if how.executor is None:
-            yield from (work.run_block(blocks, block) for block in missing)
+            yield from ([work.run_block(blocks, block)] for block in missing)
             return
         while True:
             for block in itertools.islice(missing, how.in_flight - len(running)):
@@ -328,13 +331,14 @@ def _results(
             if not running:
                 return
             finished, running = cf.wait(running, return_when=cf.FIRST_COMPLETED)
+            yield [future.result() for future in finished if future.exception() is None]
             for future in finished:
-                yield future.result()
+                future.result()  # raises what one of them did
     except KeyboardInterrupt:
         # What is begun is worth keeping; a second interrupt drops it.
         begun, running = {f for f in running if not f.cancel()}, set()
         ended = (future for future in cf.as_completed(begun) if not future.exception())
-        yield from (future.result() for future in ended)
+        yield from ([future.result()] for future in ended)
         raise
     except gone as error:
         raise lost.died(name, segment, error) from error

@@ -6,7 +6,7 @@ JOBS ?= 2
 .PHONY: help venv demo test prove lint bench docs clean
 
 help:
-	@echo "make demo   run the main job on the digital twin, and say where its store is"
+	@echo "make demo   make a simulated sample's files, a store and a report of them (minutes)"
 	@echo "make test   run the test suite"
 	@echo "make lint   ruff and mypy --strict"
 	@echo "make prove  the tests that take long (kill loops, statistics)"
@@ -22,29 +22,25 @@ venv: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@
 
-# The twin's files, as a beamline would have written them, become one labelled store.
-FILES := demo/files
-STORE := demo/zn13x.zarr
+# The twin's files, as beamlines would have written them, and everything that is made of them.
+# Interrupted, `make demo` goes on where it stopped; `make clean` forgets it.
 ZEO := $(BIN)/zeoarray
-demo: venv
-	rm -rf demo
-	$(ZEO) twin $(FILES) --preset tiny --seed 1
-	$(ZEO) info $(FILES)/169068.nxs
-	$(ZEO) ingest $(FILES)/169068.nxs $(STORE) --into xct/i13-2.6um/scan --sidecar $(FILES)/169068.yaml
-	$(ZEO) ingest $(FILES)/169065.nxs $(STORE) --into xct/i13-0.325um/scan --sidecar $(FILES)/169065.yaml
-	$(ZEO) ingest $(FILES)/k11-43320.nxs $(STORE) --into xct/diad/scan --sidecar $(FILES)/k11-43320.yaml
-	$(ZEO) ingest $(FILES)/k11-43322.nxs $(FILES)/k11-43323.nxs $(STORE) --concat z \
-	  --into xrdct/100um/scan --beam-size 100um --poni $(FILES)/diad-100um.poni \
-	  --mask $(FILES)/diad-100um-mask.npy
-	$(ZEO) ingest $(FILES)/k11-43322_processed.nxs $(FILES)/k11-43323_processed.nxs $(STORE) --concat z \
-	  --into xrdct/100um/sinogram --beam-size 100um
-	$(ZEO) ingest $(FILES)/13X.asc $(STORE) --into powder/13X
-	$(ZEO) ingest $(FILES)/Zn13X.asc $(STORE) --into powder/Zn13X
-	$(ZEO) info $(STORE)
+STORE := demo/zn13x.zarr
+demo: venv demo/files/.made
+	$(ZEO) check pipelines/demo.yaml
+	$(ZEO) plan pipelines/demo.yaml
+	$(ZEO) run pipelines/demo.yaml
 	$(ZEO) verify $(STORE)
+	$(ZEO) report $(STORE) -o demo/report.html
 	@echo
-	@echo "The store is $(STORE); what is true of the sample is in $(FILES)/truth.zarr."
-	@echo "Look at it:  $(BIN)/python -c \"import zeoarray; print(zeoarray.open('$(STORE)'))\""
+	@echo "The report is demo/report.html: open it in a browser."
+	@echo "The store is  $(STORE): $(BIN)/python -c \"import zeoarray; print(zeoarray.open('$(STORE)'))\""
+	@echo "What is true of the sample is in demo/files/truth.zarr; docs/tutorial.md goes on from here."
+
+demo/files/.made: | .venv/.installed
+	rm -rf demo
+	$(ZEO) twin demo/files --preset small --rows 16 --seed 1
+	@touch $@
 
 test: venv
 	$(BIN)/python -m pytest -n $(JOBS)

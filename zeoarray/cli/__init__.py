@@ -15,6 +15,7 @@ COMMANDS = {
     "ingest": "Turn a facility's file into a labelled store.",
     "cluster": "Check a cluster file, and show what it would start.",
     "convert": "Write a process list of Savu or HTTomo as a pipeline.",
+    "patches": "Check that the splits of training patches do not leak; write datasheets.",
     "plan": "Say what a pipeline will read, write and hold in memory.",
     "preview": "Reconstruct one row of a raw tomogram, without ingest.",
     "readers": "List the file formats that are known.",

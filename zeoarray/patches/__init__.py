@@ -6,6 +6,7 @@ space, `loader` gives batches, and `stitch` puts predictions back into a volume.
 """
 
 from zeoarray.patches.check import Check, Leak, check
+from zeoarray.patches.datasheet import datasheet
 from zeoarray.patches.extract import extract
 from zeoarray.patches.loader import Augmentation, Live, Loader, loader
 from zeoarray.patches.place import place
@@ -19,6 +20,7 @@ __all__ = [
     "Live",
     "Loader",
     "check",
+    "datasheet",
     "extract",
     "loader",
     "place",

@@ -48,7 +48,7 @@ def test_slices_show_three_planes_in_one_scale(tmp_path: Path) -> None:
     figure = plot.slices(ds, at=(None, 0.0, None))
     figure.savefig(tmp_path / "slices.png")
     said = texts(figure)
-    assert "linear attenuation [cm$^{-1}$]" in said
+    assert "linear attenuation [cm⁻¹]" in said
     assert "µm" in said
     assert "z = 1.25 µm" in said
     shown = images(figure)
@@ -111,7 +111,7 @@ def test_rings_show_what_was_removed() -> None:
     said = texts(figure)
     assert "before, ring score 4.27" in said
     assert "after, ring score 1.02" in said
-    assert "removed [cm$^{-1}$]" in said
+    assert "removed [cm⁻¹]" in said
     shown = images(figure)
     np.testing.assert_allclose(shown[2].get_array(), 0.1, atol=1e-6)
     low, high = shown[2].get_clim()

@@ -1,4 +1,4 @@
-"""A real, headless browser, driven over its debugging port: what a page does when it is looked at."""
+"""A real, headless browser, driven over its debugging port: what a page does in it."""
 
 from __future__ import annotations
 

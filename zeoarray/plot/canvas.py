@@ -227,8 +227,8 @@ def plain(text: object, *, most: int = 80) -> str:
     return line.replace("$", r"\$")
 
 
-_UNITS = {"um": "µm", "1/cm": "cm$^{-1}$", "1/mm": "mm$^{-1}$", "deg": "°",
-          "1/angstrom": "Å$^{-1}$", "1/px": "px$^{-1}$"}  # fmt: skip
+_UNITS = {"um": "µm", "1/cm": "cm⁻¹", "1/mm": "mm⁻¹", "deg": "°",
+          "1/angstrom": "Å⁻¹", "1/px": "px⁻¹"}  # fmt: skip
 
 
 def side(image: xr.DataArray, axis: int) -> str:

@@ -42,8 +42,13 @@ def plane(array: xr.DataArray, *, side: int = SIDE) -> xr.DataArray:
 
 def strides(array: xr.DataArray, dims: tuple[str, ...], most: int = HELD) -> dict[str, slice]:
     """How to skip along `dims`, evenly and each as much, until at most `most` bytes are left."""
-    factor = (array.size * array.dtype.itemsize / most) ** (1 / len(dims))
-    steps = {d: max(min(math.ceil(factor), array.sizes[d]), 1) for d in dims}
+    steps = dict.fromkeys(dims, 1)
+    left = array.size * array.dtype.itemsize
+    rest = left // max(math.prod(array.sizes[d] for d in dims), 1)
+    while left > most and any(steps[d] < array.sizes[d] for d in dims):
+        factor = max((left / most) ** (1 / len(dims)), 1.01)
+        steps = {d: min(math.ceil(s * factor), array.sizes[d]) for d, s in steps.items()}
+        left = rest * math.prod(math.ceil(array.sizes[d] / s) for d, s in steps.items())
     return {d: slice(None, None, step) for d, step in steps.items()}
 
 

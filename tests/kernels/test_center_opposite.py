@@ -126,15 +126,14 @@ def test_random_sinograms_of_the_twin() -> None:
 
 @pytest.mark.prove
 def test_two_hundred_random_sinograms_of_the_twin() -> None:
-    """93.5 % right to a quarter pixel, 9 % flagged, 1 % wrong and not flagged, when written.
+    """95.0 % right to a quarter pixel, 5.5 % flagged, 1.5 % wrong and not flagged, when written.
 
-    Nothing was tuned on these numbers: 0 to 199 were for that, of which 95.5 % are right, 5 %
-    flagged, 1.5 % wrong and not flagged. Errors are 1.02 times what sigma says, in the root mean
-    square. Five per cent flagged would need fewer errors: most are of slices that hardly absorb,
-    and of narrow fields of view that do not see all of the sample.
+    Nothing was tuned on these numbers: 0 to 199 and 1000 to 1199 were for that. Before the slice
+    was used for those not known to 0.14 pixels it was 93.5, 9.0 and 1.0 %. Errors are 1.03 times
+    what sigma says, in the root mean square.
     """
     error, sigma, flagged = judged(range(2000, 2200))
-    assert (error <= 0.25).mean() >= 0.93
-    assert flagged.mean() <= 0.095
-    assert ((error > 0.25) & ~flagged).mean() <= 0.01
+    assert (error <= 0.25).mean() >= 0.945
+    assert flagged.mean() <= 0.06
+    assert ((error > 0.25) & ~flagged).mean() <= 0.015
     assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.2

@@ -1,0 +1,108 @@
+"""The axis and the slice that explain all projections best together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import ellipses
+from zeoarray.kernels import center_slice
+from zeoarray.kernels.center_slice import with_slice
+
+Array = np.ndarray[Any, Any]
+
+
+def sinogram(columns: int, center: float, angle: Array, noise: float, seed: int = 0) -> Array:
+    out = ellipses.project(ellipses.LOPSIDED, angle, columns, 0.45 * columns, center)
+    out /= out.max()
+    return np.asarray(out + noise * np.random.default_rng(seed).normal(size=out.shape))
+
+
+@pytest.mark.parametrize(
+    ("columns", "angles", "turn", "center"),
+    [(61, 60, 360.0, 28.6), (130, 50, 170.0, 66.8), (40, 440, 180.0, 20.2)],
+)
+def test_the_axis_is_found(columns: int, angles: int, turn: float, center: float) -> None:
+    """With neighbours averaged or not, along either dim, and for any turn."""
+    angle = np.deg2rad(np.linspace(-30, turn - 30, angles))
+    found, sigma = with_slice(sinogram(columns, center, angle, 0.05), angle, center + 1.1)
+    assert found == pytest.approx(center, abs=min(max(0.05, 4 * sigma), 0.3))
+    assert 0 < sigma < 0.3
+
+
+def test_projections_that_do_not_see_all_of_the_sample() -> None:
+    angle = np.linspace(0, np.pi, 80)
+    values = sinogram(90, 46.6, angle, 0.03)[:, 22:72]
+    found, sigma = with_slice(values, angle, 25.4)
+    assert found == pytest.approx(24.6, abs=0.25)
+    assert sigma < 0.2
+
+
+def test_the_order_of_angles_does_not_matter() -> None:
+    angle = np.linspace(0, np.pi, 60)
+    values, mixed = sinogram(50, 25.3, angle, 0.05), np.random.default_rng(1).permutation(60)
+    assert with_slice(values[mixed], angle[mixed], 25) == with_slice(values, angle, 25)
+
+
+def test_stripes_and_the_beam_do_not_pull_the_axis() -> None:
+    """An offset of a column, one of a projection, and a hit of a single pixel."""
+    angle = np.linspace(0, np.pi, 60)
+    values = sinogram(64, 33.4, angle, 0.03)
+    plain, _ = with_slice(values, angle, 33)
+    values[:, 45] += 0.2
+    values += 0.1 * np.random.default_rng(3).normal(size=(60, 1))
+    values[10, 20] -= 3
+    found, sigma = with_slice(values, angle, 33)
+    assert found == pytest.approx(33.4, abs=0.2)
+    assert found == pytest.approx(plain, abs=0.15)
+    assert sigma < 0.2
+
+
+def test_sigma_grows_with_noise_and_is_about_what_errors_are() -> None:
+    angle = np.linspace(0, np.pi, 40)
+    found = np.array(
+        [with_slice(sinogram(48, 24.2, angle, 0.2, seed), angle, 24.0) for seed in range(4)]
+    )
+    quiet = with_slice(sinogram(48, 24.2, angle, 0.05), angle, 24.0)[1]
+    assert np.median(found[:, 1]) > 2 * quiet
+    score = (found[:, 0] - 24.2) / found[:, 1]
+    assert 0.2 < np.sqrt(np.mean(score**2)) < 3
+
+
+def test_the_gradient_is_that_of_the_misfit() -> None:
+    angle = np.linspace(0, np.pi, 30)
+    small = center_slice._reduced(sinogram(40, 20.3, angle, 0.1), angle, 20)
+    assert small is not None
+    problem = center_slice._Problem(small, 20)
+    rng = np.random.default_rng(0)
+    at, way = (rng.normal(size=problem.unknowns) for _ in range(2))
+    pixels = np.where(np.arange(at.size) < at.size - 1, way, 0)
+    for along, step in ((pixels, 0.02), (way - pixels, 0.5)):
+        ahead, behind = (problem.misfit(at + s * along)[0] for s in (step, -step))
+        slope = float(problem.misfit(at)[1] @ along)
+        assert (ahead - behind) / (2 * step) == pytest.approx(slope, rel=2e-2)
+
+
+def test_the_variance_is_the_corner_of_the_inverse() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(12, 12))
+    matrix = root @ root.T + np.eye(12)
+
+    class Quadratic:
+        def misfit(self, at: Array) -> tuple[float, Array]:
+            return 0.5 * float(at @ matrix @ at), matrix @ at
+
+    problem: Any = Quadratic()
+    got = center_slice._variance(problem, rng.normal(size=12))
+    assert got == pytest.approx(np.linalg.inv(matrix)[-1, -1], rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 40), (40, 5), (40, 40)])
+def test_where_there_is_too_little_nothing_is_known(shape: tuple[int, int]) -> None:
+    """Few projections, few columns, and no sample."""
+    angle = np.linspace(0, np.pi, shape[0])
+    center, sigma = with_slice(np.ones(shape), angle, 2.0)
+    assert np.isfinite(center)
+    assert sigma > 1

@@ -24,7 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tests import diffracted, fitted, framed, gridded, placed
+from tests import diffracted, fitted, framed, gridded, placed, registered
 from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
@@ -399,6 +399,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     **fitted.DATASETS,
     **framed.DATASETS,
     **placed.DATASETS,
+    **registered.DATASETS,
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -419,6 +420,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
 
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     **placed.PARAMETERS,
+    **registered.PARAMETERS,
     "affine.resample.matrix": _affine,
     "affine.resample.shape": lambda sizes: st.tuples(*[st.integers(1, 6)] * 3),
     "affine.resample.order": lambda sizes: st.sampled_from([1, 3]),

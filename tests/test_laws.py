@@ -296,7 +296,7 @@ def test_verb_gives_what_the_schema_knows(entry: Step, data: st.DataObject) -> N
         )
         one = schema.Schema("result", (known[0],))
         schema.validate(out, one, by=entry.name)
-        large = variable.ndim > 1 and variable.dtype.kind == "f"
+        large = variable.ndim > 1 and variable.dtype.kind == "f" and name not in schema.EXACT
         assert not large or variable.dtype == np.float32, f"{entry.name}: {name} grew to float64"
 
 

@@ -98,6 +98,10 @@ class PipelineError(ZeoError, ValueError):
     """A pipeline cannot be run as it is written: every fault of it, each with its line."""
 
 
+class RegistrationError(ZeoError, ValueError):
+    """Two volumes show nothing in common, or not well enough for the answer to be trusted."""
+
+
 class DependencyError(ZeoError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -11,6 +11,7 @@ from zeoarray.schema.motion import *
 from zeoarray.schema.patches import *
 from zeoarray.schema.phases import *
 from zeoarray.schema.quality import *
+from zeoarray.schema.registration import *
 from zeoarray.schema.tables import *
 from zeoarray.schema.xct import *
 from zeoarray.schema.xrdct import *

@@ -27,6 +27,7 @@ from zeoarray.schema.phases import (
     REFERENCES,
 )
 from zeoarray.schema.quality import COMPARISON, QUALITY
+from zeoarray.schema.registration import REGISTRATION
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
     AXIS_XCT,
@@ -70,6 +71,7 @@ SCHEMAS = (
     PEAKS_XRDCT,
     COMPARISON,
     QUALITY,
+    REGISTRATION,
     POSITIONS_PATCHES,
     PATCHES,
     STATISTICS_PATCHES,

@@ -1,4 +1,4 @@
-"""The verbs of anything that has positions, scans and volumes: crop and bin."""
+"""Crop and bin: parts and means of anything that has positions, scans and volumes."""
 
 from __future__ import annotations
 

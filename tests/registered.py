@@ -1,0 +1,126 @@
+"""Two scans of one sample of soft balls: known in closed form wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Balls:
+    """Gaussian balls in a cylinder along z: positions x, y, z and radii [um]."""
+
+    centre: Array
+    radius: Array
+    height: Array
+
+    @classmethod
+    def draw(
+        cls, seed: int, *, count: int = 500, width: float = 300.0, voxel: float = 5.0
+    ) -> Balls:
+        rng = np.random.default_rng(seed)
+        centre = rng.uniform(-0.5, 0.5, (count, 3)) * width
+        inside = np.hypot(centre[:, 0], centre[:, 1]) < 0.42 * width
+        radius = voxel * rng.uniform(1.0, 3.0, count)
+        return cls(centre[inside], radius[inside], rng.uniform(0.3, 1, count)[inside])
+
+    def at(self, z: Array, y: Array, x: Array, to_sample: Array | None = None) -> Array:
+        """Values on a grid whose positions a similarity takes to the sample's."""
+        matrix = np.eye(4) if to_sample is None else to_sample
+        back = np.linalg.inv(matrix)
+        scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+        centre, radius = self.centre @ back[:3, :3].T + back[:3, 3], self.radius / scale
+
+        def along(axis: Array, n: int) -> Array:
+            return np.exp(-0.5 * ((axis - centre[:, n, None]) / radius[:, None]) ** 2)
+
+        plane = np.einsum("b,bz,by->bzy", self.height, along(z, 2), along(y, 1))
+        return np.tensordot(plane, along(x, 0), axes=(0, 0))
+
+
+def dataset(values: Array, voxel: float, middle: tuple[float, ...] = (0, 0, 0)) -> xr.Dataset:
+    """(z, y, x) on cubic voxels; `middle` is z, y, x of its centre."""
+    coords = {
+        d: (d, (np.arange(n) - (n - 1) / 2) * voxel + m, {"units": "um"})
+        for d, n, m in zip("zyx", values.shape, middle, strict=True)
+    }
+    attenuation = (("z", "y", "x"), values.astype(np.float32), {"units": "1/cm"})
+    return xr.Dataset(
+        {"attenuation": attenuation}, coords | {"resolution": ((), voxel, {"units": "um"})}
+    )
+
+
+def scan(
+    balls: Balls,
+    shape: tuple[int, int, int],
+    voxel: float,
+    to_sample: Array | None = None,
+    *,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """What a scan of the sample shows."""
+    axes = [(np.arange(n) - (n - 1) / 2) * voxel for n in shape]
+    values = balls.at(*axes, to_sample)
+    return dataset(values + noise * np.random.default_rng(seed).normal(size=shape), voxel)
+
+
+def similarity(
+    turn_deg: tuple[float, float, float], shift: tuple[float, float, float], scale: float = 1.0
+) -> Array:
+    """(4, 4): a turn by a vector along x, y, z, a scale, then a shift [um]."""
+    out = np.eye(4)
+    out[:3, :3] = scale * Rotation.from_rotvec(np.deg2rad(turn_deg)).as_matrix()
+    out[:3, 3] = shift
+    return out
+
+
+def error(found: Array, truth: Array, fixed: xr.Dataset, moving: xr.Dataset) -> float:
+    """Rms distance of two maps, of the part of the fixed volume that the moving one covers [um]."""
+    axes = [np.linspace(fixed[d].values[0], fixed[d].values[-1], 7) for d in "xyz"]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    there = points @ np.linalg.inv(truth)[:3, :3].T + np.linalg.inv(truth)[:3, 3]
+    seen = np.all(
+        [
+            (there[:, i] >= moving[d].values.min()) & (there[:, i] <= moving[d].values.max())
+            for i, d in enumerate("xyz")
+        ],
+        axis=0,
+    )
+    at = there[seen]
+    apart = (at @ found[:3, :3].T + found[:3, 3]) - points[seen]
+    return float(np.sqrt((apart**2).sum(axis=1).mean()))
+
+
+# --- for the laws ------------------------------------------------------------------------------
+SMALL = (26, 24, 25)
+
+
+def _small(seed: int) -> xr.Dataset:
+    balls = Balls.draw(seed, count=120, width=130.0)
+    return scan(balls, SMALL, 5.0, similarity((0, 0, 2), (4, -3, 6)), noise=0.01, seed=seed)
+
+
+def _its_fixed(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    # The same sample is not known here; the volume itself, a little cropped, will do.
+    return st.integers(0, 2).map(lambda n: ds.isel(z=slice(n, None)))
+
+
+DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "volume.register": st.integers(1, 3).map(_small),
+}
+PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
+    "volume.register.fixed": _its_fixed,
+    "volume.register.model": lambda ds: st.sampled_from(["translation", "rigid"]),
+    "volume.register.turn_deg": lambda ds: st.just(3.0),
+    "volume.register.blocks": lambda ds: st.just(16),
+    "volume.register.accept": lambda ds: st.just(True),
+}

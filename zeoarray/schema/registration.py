@@ -1,0 +1,47 @@
+"""What is measured of how scans of one sample lie to each other."""
+
+from __future__ import annotations
+
+from zeoarray.schema.model import Schema, Var
+from zeoarray.schema.quality import AGREES_TO, FREQUENCY, HALF_BIT
+
+TO_FIXED = Var("to_fixed", ("to", "from"), "float", "um",
+               "x, y, z, 1 in the moving volume to x, y, z, 1 in the fixed one")  # fmt: skip
+TO_SAMPLE = Var("to_sample", ("to", "from"), "float", "um",
+                "x, y, z, 1 in the volume of a scan to x, y, z, 1 in the sample")  # fmt: skip
+PARAMETER = Var("parameter", ("parameter",), "text", None,
+                "small change in the fixed frame: shifts [um], turns [rad], stretches")  # fmt: skip
+COVARIANCE = Var("covariance", ("parameter", "other"), "float", "1", "covariance of the parameters")
+ABOUT = Var("about", ("axis",), "float", "um", "x, y, z that turns and stretches are about")
+AXIS_NAME = Var("axis", ("axis",), "text", None, "x, y, z")
+PIXEL_SCALE = Var("pixel_scale", (), "float", "1", "true over stated pixel, if the fixed is right")
+PIXEL_SIZE_TRUE = Var("pixel_size", (), "float", "um", "pixel size, corrected")
+COMPARED_AT = Var("compared_at", (), "float", "um", "voxel at which volumes were compared")
+PREDICTED_RMS = Var("predicted_rms", (), "float", "um", "error expected of the map, rms")
+PREDICTED_MAX = Var("predicted_max", (), "float", "um", "error expected where it is largest")
+HELD_OUT_CHI2 = Var("held_out_chi2", (), "float", "1",
+                    "chi-square for each degree of freedom of blocks not in the fit")  # fmt: skip
+HELD_OUT_BLOCKS = Var("held_out_blocks", (), "number", "1", "blocks not in the fit")
+ROUND_TRIP = Var("round_trip", (), "float", "um", "rms error there and back by another fit")
+SPLIT_HALF = Var("split_half", (), "float", "um", "rms half difference by halves of blocks")
+BLOCK_CORRELATION = Var("block_correlation", (), "float", "1", "median correlation of blocks")
+NULL_CORRELATION = Var("null_correlation", (), "float", "1", "the same, blocks in a wrong place")
+BLOCK_POSITION = Var("block_position", ("block", "axis"), "float", "um", "middle of each block")
+BLOCK_RESIDUAL = Var("block_residual", ("block", "axis"), "float", "um", "how far it is off yet")
+BLOCK_SIGMA = Var("block_sigma", ("block", "axis"), "float", "um", "its standard deviation")
+BLOCK_WEIGHT = Var("block_weight", ("block",), "float", "1", "how far it was believed, 0 to 1")
+BLOCK_HELD_OUT = Var("block_held_out", ("block",), "flag", None, "1 where it was not in the fit")
+SHELL_CORRELATION = Var("shell_correlation", ("frequency",), "float", "1",
+                        "Fourier shell correlation")  # fmt: skip
+TRUSTED = Var("trusted", (), "flag", None, "1 where every test bears the answer out")
+
+REGISTRATION = Schema(
+    "registration of two volumes",
+    (TO_FIXED, COVARIANCE, PARAMETER, ABOUT, AXIS_NAME, PIXEL_SCALE, PIXEL_SIZE_TRUE, COMPARED_AT,
+     PREDICTED_RMS, PREDICTED_MAX, HELD_OUT_CHI2, HELD_OUT_BLOCKS, ROUND_TRIP, SPLIT_HALF,
+     BLOCK_CORRELATION, NULL_CORRELATION, BLOCK_POSITION, BLOCK_RESIDUAL, BLOCK_SIGMA,
+     BLOCK_WEIGHT, BLOCK_HELD_OUT, FREQUENCY, SHELL_CORRELATION, HALF_BIT, AGREES_TO, TRUSTED),
+)  # fmt: skip
+
+EXACT = ("to_fixed", "to_sample", "covariance")
+"""Small matrices that stay double: single precision is no more than the errors they speak of."""

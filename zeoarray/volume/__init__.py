@@ -1,0 +1,8 @@
+"""The verbs of anything that has positions: cut, and brought onto one another."""
+
+from __future__ import annotations
+
+from zeoarray.volume.cut import bin, crop
+from zeoarray.volume.register import register
+
+__all__ = ["bin", "crop", "register"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -63,17 +64,35 @@ def test_three_kills_change_nothing(yaml: Write, tmp_path: Path) -> None:
 
 
 KILLS = 30
-SMALL: dict[str, dict[str, str]] = {"xct.yaml": {"stages.3.block": "1", **SETTINGS["xct.yaml"]}}
-"""Settings of the pipelines that are killed: of small blocks, so that there are many."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A shipped pipeline that is killed: its settings, and the twin's files that it reads."""
+
+    settings: dict[str, str]
+    preset: str
+    rows: int
+    only: list[str] | None
+    spread: int
+    """A kill comes after 1 to so many further blocks were begun."""
+
+
+SMALL_BLOCKS = {"stages.3.block": "1", **SETTINGS["xct.yaml"]}
+PROVED = {
+    "xct.yaml": Proved(SMALL_BLOCKS, "tiny", 64, ["i13-2.6um"], 3),
+    "demo.yaml": Proved({}, "small", 16, None, 12),
+}
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", PROVED)
 def test_thirty_kills_change_nothing(name: str, tmp_path: Path) -> None:
+    proved = PROVED[name]
     files = tmp_path / "files"
-    generate(files, preset="tiny", seed=1)
-    paths = ("source", "sidecar", "poni", "mask")
-    given = {k: str(files / v) if k.endswith(paths) else v for k, v in SMALL[name].items()}
+    generate(files, preset=proved.preset, seed=1, rows=proved.rows, only=proved.only)
+    paths = ("source", "sidecar")
+    given = {k: str(files / v) if k.endswith(paths) else v for k, v in proved.settings.items()}
     runs = {}
     rng = random.Random(0)
     victims: list[Who] = [who for who in WHO for _ in range(KILLS // len(WHO))]
@@ -81,9 +100,11 @@ def test_thirty_kills_change_nothing(name: str, tmp_path: Path) -> None:
     for kind, killed in (("undisturbed", []), ("disturbed", victims)):
         folder = tmp_path / kind
         settings = {**given, "store": str(folder / "a.zarr")}
+        (folder / "demo").mkdir(parents=True)
+        (folder / "demo/files").symlink_to(files)
         runs[kind] = Chaos(folder, SHIPPED / name, settings, pause=0.3)
         with chaos(runs[kind]):
-            assert runs[kind].run(killed, seed=1, spread=3, limit=1800) == len(killed)
+            assert runs[kind].run(killed, seed=1, spread=proved.spread, limit=1800) == len(killed)
     blocks, begun = runs["undisturbed"].count("begun"), runs["disturbed"].count("begun")
     print(  # noqa: T201  the figures are what this test is for
         json.dumps(

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import click
 
 from zeoarray import pipeline  # noqa: F401  registers every verb
+from zeoarray.errors import ArgumentError
+from zeoarray.pipeline.json_schema import json_schema
 from zeoarray.step import STEPS, find
 
 
 @click.command("steps")
 @click.argument("name", required=False)
-def command(name: str | None) -> None:
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON schema of pipeline files, for editors."
+)
+def command(name: str | None, schema: bool) -> None:
     """List the steps and measures that pipelines call, or document one.
 
     \b
       zeoarray steps
       zeoarray steps xct.reconstruct
+      zeoarray steps --schema > pipeline.schema.json
     """
+    if schema:
+        if name is not None:
+            raise ArgumentError("--schema is of all steps", do="leave out the name")
+        click.echo(json.dumps(json_schema(), indent=1))
+        return
     if name is None:
         for entry in sorted(STEPS.values(), key=lambda e: e.name):
             click.echo(f"{entry.name:<26} {entry.kind:<8} {entry.summary}")

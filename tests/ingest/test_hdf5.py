@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import h5py
@@ -204,6 +205,26 @@ def test_indexing_is_that_of_numpy(
     known = xr.Variable(read.dims, expected)
     np.testing.assert_array_equal(read.isel(picked).values, known.isel(picked).values)
     assert read.isel(picked).dims == known.isel(picked).dims
+
+
+def test_frames_are_held_once_while_they_are_read(tmp_path: Path) -> None:
+    """Of a grid row by row and picked one by one: nothing is put together from copies."""
+    path, values = tmp_path / "grid.h5", np.arange(3 * 5 * 64 * 64).reshape(3, 5, 64, 64)
+    with h5py.File(path, "w") as file:
+        file["grid"] = values
+    with hdf5.opened(path) as file:
+        grid = hdf5.array(file, "grid")
+    flat = arrays.flattened(grid, 2)
+    for key in (slice(1, 14), np.array([2, 3, 4, 7, 12]), np.array([], int)):
+        index = indexing.OuterIndexer((key, slice(None), slice(3, 60)))
+        tracemalloc.start()
+        try:
+            read = flat[index]
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        np.testing.assert_array_equal(read, values.reshape(15, 64, 64)[key][..., 3:60])
+        assert peak < 1.1 * read.nbytes + 40_000
 
 
 def test_vectorized_indexing_is_that_of_numpy(scan: Path) -> None:

@@ -80,20 +80,16 @@ class FlattenedArray(HDF5Array):
         if frames.ndim == 0:
             place = np.unravel_index(int(frames), self.grid)
             return read_outer(source, (*map(int, place), *key[1:]))
-        row = self.grid[-1]
-        blocks = []
-        for run in runs(frames) or [slice(0, 0)]:
+        row, places = self.grid[-1], []
+        for run in runs(frames):
             start = run.start
             # A run of frames is read row by row of the grid: one row is contiguous in the file.
-            while True:
+            while start < run.stop:
                 stop = min(run.stop, (start // row + 1) * row)
                 lead = map(int, np.unravel_index(start // row, self.grid[:-1]))
-                part = slice(start % row, start % row + stop - start)
-                blocks.append(read_outer(source, (*lead, part, *key[1:])))
+                places.append((*lead, slice(start % row, start % row + stop - start)))
                 start = stop
-                if start >= run.stop:
-                    break
-        return np.concatenate(blocks)
+        return _read_runs(source, frames.size, places, key[1:], self.shape[1:])
 
 
 @dataclass
@@ -204,20 +200,51 @@ def read_outer(source: Any, key: tuple[Any, ...]) -> Array:
     h5py takes one index array at a time, and slowly. Frames are picked run by run; along the
     other axes the covering range is read and picked from.
     """
-    picked = [i for i, k in enumerate(key[1:], 1) if isinstance(k, np.ndarray)]
-    cover = tuple(
+    if isinstance(key[0], np.ndarray):
+        places = [(run,) for run in runs(key[0])]
+        return _read_runs(source, key[0].size, places, key[1:], source.shape[1:])
+    return _picked(np.asarray(source[(key[0], *_cover(key[1:]))]), key)
+
+
+def _read_runs(
+    source: Any, count: int, places: list[tuple[Any, ...]], rest: tuple[Any, ...],
+    shape: tuple[int, ...],
+) -> Array:  # fmt: skip
+    """So many frames from several places of a dataset, each read to where it belongs.
+
+    Frames are the largest thing that a worker holds: they are not there a second time.
+    """
+    cover = _cover(rest)
+    sizes = [
+        len(range(*k.indices(n)))
+        for k, n in zip(cover, shape, strict=True)
+        if isinstance(k, slice)
+    ]  # fmt: skip
+    out, first = np.empty((count, *sizes), source.dtype), 0
+    for place in places:
+        last = first + place[-1].stop - place[-1].start
+        if out[first:last].size:
+            source.read_direct(out, (*place, *cover), slice(first, last))
+        first = last
+    return _picked(out, (slice(None), *rest))
+
+
+def _cover(rest: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The range that covers each index array."""
+    return tuple(
         (slice(int(k.min()), int(k.max()) + 1) if k.size else slice(0, 0))
         if isinstance(k, np.ndarray)
         else k
-        for k in key[1:]
+        for k in rest
     )
-    if not isinstance(key[0], np.ndarray):
-        out = np.asarray(source[(key[0], *cover)])
-    else:
-        out = np.concatenate([source[(run, *cover)] for run in runs(key[0]) or [slice(0, 0)]])
-    for i in picked:
-        axis = sum(not isinstance(k, (int, np.integer)) for k in key[:i])
-        out = np.take(out, key[i] - (key[i].min() if key[i].size else 0), axis=axis)
+
+
+def _picked(out: Array, key: tuple[Any, ...]) -> Array:
+    """What index arrays pick from what covers them, along all axes but the first."""
+    for i, k in enumerate(key[1:], 1):
+        if isinstance(k, np.ndarray):
+            axis = sum(not isinstance(one, (int, np.integer)) for one in key[:i])
+            out = np.take(out, k - (k.min() if k.size else 0), axis=axis)
     return out
 
 

@@ -13,11 +13,14 @@ from zeoarray import xrdct
 
 Array = np.ndarray[Any, Any]
 
-pytestmark = pytest.mark.prove
+# Frames are drawn one by one, on machines that may be shared.
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(3600)]
 
 ROTATIONS, TRANSLATIONS = 80, 40
 EXPOSURES = (1.0, 0.1, 0.01)
 TERMS = 12
+MATTER = 0.02
+"""A voxel with more than this of a phase holds it."""
 WINDOW = (1.6488, 1.6538)
 """Bins 866 and 871 of the dataset's reduced files: where users look for sodium and for zinc."""
 
@@ -28,7 +31,8 @@ def scan() -> Layer:
 
 
 @pytest.fixture(scope="module")
-def found(scan: Layer) -> dict[float, xr.Dataset]:
+def model(scan: Layer) -> dict[str, Any]:
+    """References and parallax, measured on the sinogram without noise."""
     clean = scan.sinograms[0.0]
     references = xrdct.reference_patterns(
         clean, first=powder("sodium"), second=powder("zinc"), polarization="none",
@@ -38,12 +42,17 @@ def found(scan: Layer) -> dict[float, xr.Dataset]:
     depth = xrdct.parallax(clean, center=scan.axis, background=TERMS, **given)
     # Measured beside the distance of the detector, 0.35 m.
     assert abs(float(depth["shift_per_m"]) * 0.35 + 1) < 0.05
-    return {
-        exposure: xrdct.fit_phases(
-            xrdct.reconstruct(sinogram, center=scan.axis), parallax=depth, background=TERMS, **given
-        )
-        for exposure, sinogram in scan.sinograms.items()
-    }
+    return {"parallax": depth, "background": TERMS, **given}
+
+
+@pytest.fixture(scope="module")
+def volumes(scan: Layer) -> dict[float, xr.Dataset]:
+    return {e: xrdct.reconstruct(s, center=scan.axis) for e, s in scan.sinograms.items()}
+
+
+@pytest.fixture(scope="module")
+def found(volumes: dict[float, xr.Dataset], model: dict[str, Any]) -> dict[float, xr.Dataset]:
+    return {exposure: xrdct.fit_phases(ds, **model) for exposure, ds in volumes.items()}
 
 
 def circle(ds: xr.Dataset) -> Array:
@@ -71,13 +80,22 @@ def test_pulls_beside_the_noise_free_pipeline(
     assert np.abs(pull.std(axis=1) - 1).max() < 0.1, told
 
 
-def test_noise_free_weights_are_the_truth(scan: Layer, found: dict[float, xr.Dataset]) -> None:
+def test_noise_free_weights_are_the_truth(
+    scan: Layer, volumes: dict[float, xr.Dataset], model: dict[str, Any],
+    found: dict[float, xr.Dataset],
+) -> None:  # fmt: skip
+    """Of many methods the filtered back-projection is the best: 4 % is asked of the best."""
     weight, inside = found[0.0]["weight"].isel(z=0).values, circle(found[0.0])
-    for mine, truth in zip(weight, scan.truth, strict=True):
-        bias = mine[inside].sum() / truth[inside].sum() - 1
+    # Totals are those of the fit without bound: what streaks lose below 0, they gain above.
+    free = xrdct.fit_phases(volumes[0.0], nonnegative=False, **model)["weight"].isel(z=0).values
+    for mine, total, truth in zip(weight, free, scan.truth, strict=True):
+        bias = total[inside].sum() / truth[inside].sum() - 1
         rms = np.sqrt(np.mean((mine - truth)[inside] ** 2)) / truth.max()
-        assert abs(bias) < 0.02, f"bias {bias:.3f}"
-        assert rms < 0.06, f"rms {rms:.3f}"
+        matter = truth > MATTER
+        within = np.sqrt(np.mean((mine - truth)[matter] ** 2)) / truth[matter].mean()
+        assert abs(bias) < 0.02, f"bias {bias:.4f}"
+        assert rms < 0.04, f"rms {rms:.4f} of the maximum"
+        assert within < 0.06, f"rms {within:.4f} of the mean, in matter"
 
 
 def confusion(maps: Array, truth: Array) -> float:

@@ -47,7 +47,7 @@ def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     lags = 1 if band is None else np.shape(band)[-1]
     # The designs turned; the whitened model and data, and what is solved and multiplied with it;
     # factor and inverse of the band; patterns and variances of some rows; flags and scales.
-    columns = levels * terms + 6 * terms + 4 + 3 * lags + 2 * ROWS + 6
+    columns = levels * terms + 5 * terms + 3 + 3 * lags + 2 * ROWS + 6
     return Memory(0, 8 * bins * columns + 16 * sizes["batch"] + 64 * terms**2 * ROWS)
 
 

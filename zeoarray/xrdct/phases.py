@@ -57,8 +57,10 @@ def fit_phases(
     background
         Number of cubic B-splines; 0 for none.
     nonnegative
-        Whether weights are held at 0 from below. Of rays that are to be back-projected they should
-        not be: what is cut off at 0 does not average out.
+        Whether weights are held at 0 from below. Where sums are taken of them, as in totals of a
+        region or in rays that are back-projected, they should not be: what is cut off at 0 does not
+        average out. Around a phase that fills a third of a layer, streaks cut off at 0 add 1 % to
+        its total.
     correlation
         ``correlation(q, lag)`` from `bin_correlation`; bins are taken as independent where None.
     parallax

@@ -27,7 +27,8 @@ FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2c axis", ("positions",)),
     ("3 verbs, readers, twin", ("ingest", "twin", "xct", "xrdct", "volume", "patches", "quality")),
     ("4 pipelines", ("pipeline", "convert")),
-    ("5 where to run, what to show", ("cluster", "plot", "export", "report", "torch")),
+    ("5a where to run, what to show", ("cluster", "plot", "export", "torch")),
+    ("5b all of it on a page", ("report",)),
     ("6 command line", ("cli",)),
     ("7 top", ("__main__", "__init__")),
 )

@@ -1,4 +1,4 @@
-"""Floor 5: pictures of what was measured. Each function returns a figure; none shows or keeps it.
+"""Floor 5a: pictures of what was measured. Each function returns a figure; none shows or keeps it.
 
 A figure is saved by ``figure.savefig("slices.png")``, and shows itself in a notebook.
 """

@@ -1,4 +1,4 @@
-"""Floor 5: a store on one page of HTML, which asks no network.
+"""Floor 5b: a store on one page of HTML, which asks no network.
 
 Sections are small functions registered by `section` with the variables that they draw; a new kind
 of node is a new function.

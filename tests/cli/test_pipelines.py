@@ -47,6 +47,14 @@ def test_check_plan_run() -> None:
     assert "whole already: xct/a/absorbance" in call("run", "p.yaml", "--workers", "1")
 
 
+def test_plan_measures_a_block_of_each_stage() -> None:
+    out = call("plan", "p.yaml", "--workers", "2", "--measure").splitlines()
+    (head,) = [i for i, line in enumerate(out) if line.split()[-1:] == ["measured"]]
+    assert out[head + 1].split()[0] == "xct/a/absorbance"
+    assert out[-1].endswith("with 2 workers, if the disk keeps up")
+    assert "made xct/a/absorbance" in call("run", "p.yaml", "--workers", "1")
+
+
 def test_set_and_cluster() -> None:
     Path("c.yaml").write_text("zeoarray: 1\ncluster: threads\nworkers: 2\n", encoding="utf-8")
     out = call("run", "p.yaml", "--set", "stages.0.into=xct/b/absorbance", "--cluster", "c.yaml")

@@ -146,3 +146,47 @@ def lines(plan: pipeline.Plan) -> list[str]:
     if any(row.temporary for row in plan.rows):
         out.append("* temporary: deleted when its stage is whole")
     return out
+
+
+def timed(stages: list[pipeline.Timed], workers: int) -> list[str]:
+    """Return what was measured as a table for people."""
+    head = f"{'node':<34} {'a block':>9} {'blocks':>6} {'all':>9} {'planned':>9} {'measured':>9}"
+    out, total, whole = [head], 0.0, True
+    for stage in stages:
+        # What is one block has one worker, however many there are.
+        all_s = None if stage.whole_s is None else stage.whole_s / max(
+            min(workers, stage.blocks), 1
+        )  # fmt: skip
+        total, whole = total + (all_s or 0.0), whole and all_s is not None
+        shown = [
+            "" if stage.block_s is None else format_seconds(stage.block_s),
+            str(stage.blocks or ""),
+            "" if all_s is None else format_seconds(all_s),
+            format_bytes(stage.planned) if stage.planned else "",
+            "" if stage.peak is None else format_bytes(stage.peak),
+        ]
+        told = " ".join(
+            f"{text:>{width}}" for text, width in zip(shown, (9, 6, 9, 9, 9), strict=True)
+        )
+        out.append(f"{stage.node:<34} {told}  {stage.note}".rstrip())
+    least = "" if whole else "more than "
+    out.append(f"{least}{format_seconds(total)} with {workers} workers, if the disk keeps up")
+    return out
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> format_seconds(0.0124), format_seconds(75.0), format_seconds(7300.0)
+    ('12 ms', '1 min 15 s', '2 h 2 min')
+    """
+    if seconds < 1:
+        return f"{1e3 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -10,5 +10,6 @@ from zeoarray.pipeline.document import Pipeline, read
 from zeoarray.pipeline.plans import Plan, plan
 from zeoarray.pipeline.pruning import prune
 from zeoarray.pipeline.stages import run
+from zeoarray.pipeline.timing import Timed, time_stages
 
-__all__ = ["Pipeline", "Plan", "check", "plan", "prune", "read", "run"]
+__all__ = ["Pipeline", "Plan", "Timed", "check", "plan", "prune", "read", "run", "time_stages"]

@@ -76,7 +76,7 @@ def plan(pipeline: Pipeline, *, memory: int | None = None) -> Plan:
         block that would.
     """
     checked = check(pipeline)
-    rows = [row for stage in checked for row in _rows(stage)]
+    rows = [row for stage in checked for row in rows_of(stage)]
     if memory is not None:
         too_large = [r for r in rows if r.memory > memory]
         if too_large:
@@ -96,7 +96,13 @@ def segment_nodes(into: str, count: int) -> list[str]:
 
 
 def memory_of(segment: cut.Segment) -> int:
-    """Peak bytes of one block of a segment in one worker.
+    """Peak bytes of one block of a segment in one worker."""
+    need = needs(segment)
+    return need.fixed + need.block
+
+
+def needs(segment: cut.Segment) -> Memory:
+    """What a worker keeps from block to block, and what it holds beside that for one.
 
     Phases follow each other: each holds what it is given, what it gives, and what one part of it
     needs.
@@ -135,7 +141,7 @@ def memory_of(segment: cut.Segment) -> int:
             part = max(part, held + _held(step.after, after) + scratch)
         # Where parts are joined, what they become is there from the first one on.
         most = max(most, given + part + (0 if single else gives))
-    return most + sum(fixed.values()) + OBJECTS
+    return Memory(sum(fixed.values()), most + OBJECTS)
 
 
 def _held(ds: xr.Dataset, rows: Mapping[str | None, int]) -> int:
@@ -160,7 +166,8 @@ def _block_bytes(array: encode.Sharded) -> int:
     return math.prod(box) * array.dtype.itemsize
 
 
-def _rows(checked: Checked) -> list[Row]:
+def rows_of(checked: Checked) -> list[Row]:
+    """Lines of one stage: its segments, or itself."""
     stage = checked.stage
     row = Row(stage.number, stage.kind, stage.into, False, checked.template is not None)
     if checked.template is None:
@@ -192,7 +199,7 @@ def _rows(checked: Checked) -> list[Row]:
             tasks=segment.blocks,
             dim=segment.dim,
             rows=segment.rows,
-            bytes_read=_read(segment),
+            bytes_read=bytes_read(segment),
             bytes_written=sum(int(v.nbytes) for v in _written(segment).values()),
             memory=memory_of(segment),
         )
@@ -204,7 +211,8 @@ def _written(segment: cut.Segment) -> Mapping[str, xr.DataArray]:
     return {str(n): segment.after[n] for n in segment.arrays()}
 
 
-def _read(segment: cut.Segment) -> int:
+def bytes_read(segment: cut.Segment) -> int:
+    """Uncompressed bytes that all blocks of a segment read, halos included."""
     total = 0
     for index in range(segment.blocks):
         start, stop = segment.spans(index)[0]

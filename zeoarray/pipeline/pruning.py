@@ -27,13 +27,14 @@ def prune(pipeline: Pipeline, *, rows: int = ROWS) -> Pipeline:
         Of the same steps; its store is beside the other, ``<store>.pruned``.
     """
     stages = tuple(
-        _pruned(stage, rows) if stage.kind == "ingest" else stage for stage in pipeline.stages
+        pruned(stage, rows) if stage.kind == "ingest" else stage for stage in pipeline.stages
     )
     store = pipeline.store.with_name(pipeline.store.name + ".pruned")
     return replace(pipeline, store=store, stages=stages)
 
 
-def _pruned(stage: Stage, rows: int) -> Stage:
+def pruned(stage: Stage, rows: int) -> Stage:
+    """Return an ingest of a few rows about the middle; the stage itself where it has none."""
     scan = open_scan(stage)
     if "counts" not in scan or scan["counts"].dims != ("angle", "z", "u"):
         return stage

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.chaos import WHO, Chaos, Who, chaos
-from tests.test_pipelines import SETTINGS, SHIPPED
+from tests.test_pipelines import SHIPPED
 from zeoarray import pipeline, store
 from zeoarray.store import ledger, places
 from zeoarray.twin import generate
@@ -78,9 +78,21 @@ class Proved:
     """A kill comes after 1 to so many further blocks were begun."""
 
 
-SMALL_BLOCKS = {"stages.3.block": "1", **SETTINGS["xct.yaml"]}
+BINNED = {
+    "stages.3.block": "1",
+    "ingest.source": "169068.nxs",
+    "ingest.sidecar": "169068.yaml",
+    "ingest.pixel_size": "null",
+    "xct.remove_rings.la_size": "31",
+    "xct.remove_rings.sm_size": "11",
+    "xct.correct_distortion.polynomial": "[0.999634, 2.79697e-06, 2.33386e-08]",
+    "xct.correct_distortion.detector": "[432, 512]",
+    "xct.correct_distortion.center_from_top": "265.24",
+    "xct.correct_distortion.center_from_left": "238.13",
+    "xct.correct_distortion.crop_edges": "4",
+}
 PROVED = {
-    "xct.yaml": Proved(SMALL_BLOCKS, "tiny", 64, ["i13-2.6um"], 3),
+    "xct.yaml": Proved(BINNED, "small", 64, ["i13-2.6um"], 3),
     "demo.yaml": Proved({}, "small", 16, None, 12),
 }
 

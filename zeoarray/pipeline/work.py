@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from zeoarray import patches, volume, xct, xrdct  # noqa: F401  their verbs are registered
+from zeoarray import patches, quality, volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.backend import single_threaded
 from zeoarray.errors import StoreError
 from zeoarray.ingest import reference

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from tests.cli.test_malformed import nxtomo
-from zeoarray import schema
+from tests.conftest import DEMO
+from zeoarray import pipeline, schema
 from zeoarray.cli import COMMANDS
-from zeoarray.ingest.into import into_store
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,13 +39,30 @@ def test_the_commands_that_the_pages_name_exist() -> None:
             assert name in COMMANDS, f"{page.name} names zeoarray {name}"
 
 
-def test_the_examples_of_the_tutorial_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = nxtomo(tmp_path / "a.nxs")
-    root = tmp_path / "demo/zn13x.zarr"
-    into_store(source, root, "xct/i13-2.6um/scan", {"pixel_size": "2.6 um"})
+def test_the_examples_of_the_tutorial_run(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(demo)
     mpl.use("Agg")
     names: dict[str, object] = {}
     exec("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)), names)  # noqa: S102
-    assert "transmission" in names
+    assert {"counts", "transmission", "share"} <= names.keys()
+
+
+def test_what_the_tutorial_sets_can_be_set(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"--set (\S+?)=(\S+)", text))
+    assert told
+    monkeypatch.chdir(demo)
+    loaded = pipeline.read(ROOT / "pipelines/demo.yaml", given={**DEMO, **told})
+    assert len(pipeline.check(loaded)) == len(loaded.stages)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/notebooks").glob("*.ipynb")), ids=str)
+def test_notebooks_run(path: Path, demo: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert path.stat().st_size < 300_000
+    where = {"metadata": {"path": str(demo)}}
+    # Raises with the cell and its error.
+    NotebookClient(notebook, timeout=250, kernel_name="python3", resources=where).execute()
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == 6

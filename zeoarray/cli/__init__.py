@@ -16,6 +16,7 @@ COMMANDS = {
     "cluster": "Check a cluster file, and show what it would start.",
     "convert": "Write a process list of Savu or HTTomo as a pipeline.",
     "patches": "Check that the splits of training patches do not leak; write datasheets.",
+    "pipelines": "List the shipped pipelines, or print one to change.",
     "plan": "Say what a pipeline will read, write and hold in memory.",
     "preview": "Reconstruct one row of a raw tomogram, without ingest.",
     "readers": "List the file formats that are known.",
@@ -27,6 +28,9 @@ COMMANDS = {
 }
 """Name and one line of every subcommand, so that --help imports none of them."""
 
+MODULES = {"pipelines": "shipped"}
+"""Modules that have another name than their subcommand."""
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -35,7 +39,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"zeoarray.cli.{name}")
+        module = importlib.import_module(f"zeoarray.cli.{MODULES.get(name, name)}")
         command: click.Command = module.command
         return command
 

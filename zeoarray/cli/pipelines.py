@@ -16,8 +16,9 @@ import psutil
 
 from zeoarray import cluster, pipeline
 from zeoarray.chunks import format_bytes
+from zeoarray.cli import shipped
 from zeoarray.cluster.model import size
-from zeoarray.errors import ArgumentError
+from zeoarray.errors import ArgumentError, SourceError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +43,12 @@ def pipeline_argument(function: F) -> F:
 
 
 def read(file: Path, given: tuple[str, ...]) -> pipeline.Pipeline:
-    """Read a pipeline with its settings."""
+    """Read a pipeline with its settings; one that is shipped and not here is told of."""
+    if not file.exists() and file.stem in shipped.files("pipelines"):
+        raise SourceError(
+            f"{file} does not exist",
+            do=f"zeoarray pipelines {file.stem} > {file}    (a copy of the shipped one)",
+        )
     return pipeline.read(file, given=settings(given))
 
 

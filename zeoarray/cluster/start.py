@@ -137,6 +137,11 @@ def _local(cluster: Any, stack: ExitStack) -> Workers:
 
 
 def _existing(cluster: Any, stack: ExitStack) -> Workers:
+    if cluster.address.startswith("tls://") and cluster.tls is None:
+        raise ArgumentError(
+            f"{cluster.address} lets in only who has certificates",
+            do="tls: {ca: ca.pem, cert: cert.pem, key: key.pem}",
+        )
     security = None if cluster.tls is None else _certificates(cluster.tls)
     try:
         client = distributed.Client(cluster.address, security=security, timeout=10)

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage
 
+from zeoarray.kernels.mutual import Likeness
+
 Array = np.ndarray[Any, Any]
 
 SMOOTH = np.array([0.25, 0.5, 0.25])
@@ -49,6 +51,11 @@ def smooth(values: Array) -> Array:
     for axis in range(values.ndim):
         values = scipy.ndimage.convolve1d(values, SMOOTH, axis=axis, mode="nearest")
     return values
+
+
+def edges(values: Array) -> Array:
+    """How steep the values are [per voxel], which does not ask what is bright and what is dark."""
+    return np.asarray(np.sqrt(sum(np.gradient(values, axis=axis) ** 2 for axis in range(3))))
 
 
 def window(shape: tuple[int, ...]) -> Array:
@@ -107,6 +114,35 @@ def compare(fixed: Array, moved: Array, offsets: Array, spacing: Array) -> Compa
         *equations,
         correlation=float(fm / np.sqrt(ff * mm)),
         noise=float(np.sqrt(variance / ff)),
+        coherence=_coherence(slope, rest, weight, variance),
+        seen=float(total / full.sum()),
+    )
+
+
+def compare_unlike(
+    fixed: Array, moved: Array, offsets: Array, spacing: Array, alike: Likeness
+) -> Compared | None:
+    """As `compare`, for volumes of two modalities: the equations raise mutual information."""
+    slope = gradient(moved, spacing)
+    valid = np.isfinite(slope).all(axis=0) & np.isfinite(moved) & np.isfinite(fixed)
+    full = window(fixed.shape)
+    weight = np.where(valid, full, 0)
+    if np.count_nonzero(weight) < LEAST_VOXELS:
+        return None
+    f, m = (np.where(valid, v, 0) for v in (fixed, moved))
+    variance = 1 / alike.information
+    rest = alike.slopes(f, m) * variance
+    slope = np.where(valid, slope, 0)
+    total = weight.sum()
+    both = [v - (weight * v).sum() / total for v in (f, alike.as_fixed(m))]
+    ff, mm, fm = ((weight * a * b).sum() for a, b in
+                  ((both[0], both[0]), (both[1], both[1]), (both[0], both[1])))  # fmt: skip
+    if not min(ff, mm) > 0:
+        return None
+    return Compared(
+        *_equations(slope, rest, m, weight, offsets, variance),
+        correlation=float(fm / np.sqrt(ff * mm)),
+        noise=float(np.sqrt(max(1 - fm**2 / (ff * mm), 0))),
         coherence=_coherence(slope, rest, weight, variance),
         seen=float(total / full.sum()),
     )

@@ -33,6 +33,8 @@ BLOCK_WEIGHT = Var("block_weight", ("block",), "float", "1", "how far it was bel
 BLOCK_HELD_OUT = Var("block_held_out", ("block",), "flag", None, "1 where it was not in the fit")
 SHELL_CORRELATION = Var("shell_correlation", ("frequency",), "float", "1",
                         "Fourier shell correlation")  # fmt: skip
+MUTUAL_INFORMATION = Var("mutual_information", (), "float", "1",
+                         "of the registered volumes, in nat; across modalities")  # fmt: skip
 TRUSTED = Var("trusted", (), "flag", None, "1 where every test bears the answer out")
 
 REGISTRATION = Schema(
@@ -41,6 +43,25 @@ REGISTRATION = Schema(
      PREDICTED_RMS, PREDICTED_MAX, HELD_OUT_CHI2, HELD_OUT_BLOCKS, ROUND_TRIP, SPLIT_HALF,
      BLOCK_CORRELATION, NULL_CORRELATION, BLOCK_POSITION, BLOCK_RESIDUAL, BLOCK_SIGMA,
      BLOCK_WEIGHT, BLOCK_HELD_OUT, FREQUENCY, SHELL_CORRELATION, HALF_BIT, AGREES_TO, TRUSTED),
+    (MUTUAL_INFORMATION,),
+)  # fmt: skip
+
+SCAN_NAME = Var("scan", ("scan",), "text", None, "name of a scan")
+PAIR_NAME = Var("pair", ("pair",), "text", None, "names of the moving and the fixed scan")
+TO_SAMPLES = Var("to_sample", ("scan", "to", "from"), "float", "um", TO_SAMPLE.doc)
+COVARIANCES = Var("covariance", ("scan", "parameter", "other"), "float", "1",
+                  "covariance of small changes of each in the sample's frame")  # fmt: skip
+PIXEL_SCALES = Var("pixel_scale", ("scan",), "float", "1", "true over stated pixel, of each scan")
+CENTER_SIGMA = Var("center_sigma", ("scan",), "float", "um", "error of each at the middle of all")
+LOOP_CHI2 = Var("loop_chi2", (), "float", "1", "how loops close, for each degree of freedom")
+LOOP_DEGREES = Var("loop_degrees", (), "number", "1", "degrees of freedom that loops leave")
+PAIR_CHI2 = Var("pair_chi2", ("pair",), "float", "1", "what each pair had to give, for a parameter")
+PAIR_RESIDUAL = Var("pair_residual", ("pair",), "float", "um", "shift by which each pair gave way")
+
+NETWORK = Schema(
+    "scans in one frame",
+    (TO_SAMPLES, COVARIANCES, ABOUT, PIXEL_SCALES, CENTER_SIGMA, LOOP_CHI2, LOOP_DEGREES,
+     PAIR_CHI2, PAIR_RESIDUAL, SCAN_NAME, PAIR_NAME, PARAMETER, AXIS_NAME),
 )  # fmt: skip
 
 EXACT = ("to_fixed", "to_sample", "covariance")

@@ -27,7 +27,7 @@ from zeoarray.schema.phases import (
     REFERENCES,
 )
 from zeoarray.schema.quality import COMPARISON, QUALITY
-from zeoarray.schema.registration import REGISTRATION
+from zeoarray.schema.registration import NETWORK, REGISTRATION
 from zeoarray.schema.xct import (
     ABSORBANCE_XCT,
     AXIS_XCT,
@@ -72,6 +72,7 @@ SCHEMAS = (
     COMPARISON,
     QUALITY,
     REGISTRATION,
+    NETWORK,
     POSITIONS_PATCHES,
     PATCHES,
     STATISTICS_PATCHES,

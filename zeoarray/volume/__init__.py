@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zeoarray.volume.cut import bin, crop
+from zeoarray.volume.network import solve_network
 from zeoarray.volume.register import register
 
-__all__ = ["bin", "crop", "register"]
+__all__ = ["bin", "crop", "register", "solve_network"]

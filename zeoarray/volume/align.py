@@ -43,6 +43,11 @@ class Settings(NamedTuple):
     blocks: int
     voxel_um: float
 
+    @property
+    def unlike(self) -> bool:
+        """Whether the volumes are of two modalities."""
+        return self.modality == "cross"
+
 
 class Aligned(NamedTuple):
     """What `align` gives."""
@@ -73,7 +78,7 @@ def align(fixed: Pyramid, moving: Pyramid, settings: Settings, begin: Array | No
         candidates = [Followed(begin, 1.0)]
         _must_overlap(Pair(fixed.at(voxel), moving.at(voxel)), begin)
     while True:
-        pair = Pair(fixed.at(voxel), moving.at(voxel))
+        pair = Pair(fixed.at(voxel), moving.at(voxel), settings.unlike)
         guide = Pair(fixed.coarse, moving.coarse) if voxel < fixed.coarse.voxel_um else pair
         model = settings.model if voxel <= finest else _stiff(settings.model)
         few = min(FEW, settings.blocks)
@@ -114,12 +119,12 @@ def _stiff(model: transform.Model) -> transform.Model:
 
 def find(fixed: Level, moving: Level, voxel: float, settings: Settings) -> list[Followed]:
     """The best answers on the level of the search, the best first."""
-    search = capture.Search(fixed, moving, voxel)
+    search = capture.Search(fixed, moving, voxel, edges=settings.unlike)
     near = [np.deg2rad(a) for a in capture.NEAR_DEG]
     angles = [a for a in [*near, *search.angles()] if abs(a) <= settings.turn]
     if settings.model == "translation":
         angles = [0.0]
-    pair = Pair(fixed, moving)
+    pair = Pair(fixed, moving, settings.unlike)
     found = _follow(pair, search.guesses(angles or [0.0]), settings.model, voxel)
     if (not found or found[0].correlation < ALIKE) and settings.model != "translation":
         steps = int(np.pi / np.deg2rad(capture.SWEEP_DEG))
@@ -179,7 +184,7 @@ def _matched(
     for attempt in range(tries):
         size = refine.size_of_blocks(pair, mapped)
         firsts = refine.starts(pair, guide, mapped, size, most)
-        block_list = refine.cut(pair, mapped, firsts, size)
+        block_list = refine.cut(pair, mapped, firsts, size, edges=pair.unlike)
         before = mapped
         mapped, median, _ = refine.match(pair, mapped, model, block_list, 4 if attempt == 0 else 3)
         if _apart(pair, before, mapped) < NEAR * pair.voxel_um:
@@ -216,15 +221,15 @@ def mirrored_answer(
     fixed: Level, moving: Level, voxel: float, settings: Settings, correlation: float
 ) -> None:
     """Raise where the mirrored volume correlates clearly better than the volume itself."""
-    pair = Pair(fixed, moving)
+    pair = Pair(fixed, moving, settings.unlike)
     for axis in "xz":
         flipped = _flipped(moving, axis)
-        search = capture.Search(fixed, flipped, voxel)
+        search = capture.Search(fixed, flipped, voxel, edges=settings.unlike)
         angles = [0.0] if settings.model == "translation" else [
             a for a in [0.0, *search.angles()] if abs(a) <= max(settings.turn, 0.1)
         ]  # fmt: skip
         guesses = search.guesses(angles)
-        found = _follow(Pair(pair.fixed, flipped), guesses, settings.model, voxel)
+        found = _follow(pair._replace(moving=flipped), guesses, settings.model, voxel)
         if found and found[0].correlation > max(correlation + CLEARER, ALIKE):
             raise RegistrationError(
                 f"volume.register: one volume is the mirror image of the other, along {axis}",

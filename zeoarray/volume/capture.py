@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.ndimage
 
-from zeoarray.kernels import affine, fourier_mellin, masked
+from zeoarray.kernels import affine, blocks, fourier_mellin, masked
 from zeoarray.volume.levels import Level
 
 Array = np.ndarray[Any, Any]
@@ -56,13 +56,17 @@ class Search:
         Levels of about one voxel size.
     voxel_um
         That size.
+    edges
+        Compare how steep both are, not what they are: for two modalities.
     """
 
-    def __init__(self, fixed: Level, moving: Level, voxel_um: float) -> None:
-        self.voxel_um, self._moving_level = voxel_um, moving
-        self._fixed, origin = _turned(fixed, 0.0, voxel_um)
+    def __init__(
+        self, fixed: Level, moving: Level, voxel_um: float, *, edges: bool = False
+    ) -> None:
+        self.voxel_um, self._moving_level, self._edges = voxel_um, moving, edges
+        self._fixed, origin = _turned(fixed, 0.0, voxel_um, edges)
         self._fixed_origin = origin + fixed.middle
-        self._moving, _ = _turned(moving, 0.0, voxel_um)
+        self._moving, _ = _turned(moving, 0.0, voxel_um, edges)
         self._known: dict[tuple[int, ...], masked.Transformed] = {}
 
     def angles(self) -> list[float]:
@@ -77,7 +81,7 @@ class Search:
         return sorted(found, key=lambda g: -g.correlation)
 
     def _at(self, angle: float, count: int) -> list[Guess]:
-        values, origin = _turned(self._moving_level, angle, self.voxel_um)
+        values, origin = _turned(self._moving_level, angle, self.voxel_um, self._edges)
         valid = np.isfinite(values)
         if not valid.any():
             return []
@@ -105,7 +109,7 @@ def _about(angle: float, middle: Array) -> Array:
     return out
 
 
-def _turned(level: Level, angle: float, voxel_um: float) -> tuple[Array, Array]:
+def _turned(level: Level, angle: float, voxel_um: float, edges: bool) -> tuple[Array, Array]:
     """The volume turned about z through its middle, on cubic voxels; its first voxel from there."""
     cos, sin = abs(np.cos(angle)), abs(np.sin(angle))
     x, y, z = level.extent
@@ -120,7 +124,7 @@ def _turned(level: Level, angle: float, voxel_um: float) -> tuple[Array, Array]:
     matrix = np.linalg.inv(level.to_um) @ back @ to_um
     whole = (slice(0, level.shape[0]), slice(0, level.shape[1]), slice(0, level.shape[2]))
     values = np.asarray(affine.average(level.read(whole), matrix=matrix, shape=shape))
-    return without_slow(values), origin
+    return without_slow(blocks.edges(values) if edges else values), origin
 
 
 def without_slow(values: Array) -> Array:

@@ -6,18 +6,18 @@ normal equations are summed, which is Gauss-Newton on the local normalised corre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.ndimage
 
-from zeoarray.kernels import affine, blocks, transform
+from zeoarray.kernels import affine, blocks, mutual, transform
 from zeoarray.volume.levels import Box, Level
 
 Array = np.ndarray[Any, Any]
 
-LEAST_SIZE, SIZE = 10, 24
+LEAST_SIZE, SIZE = 8, 24
 """Voxels along each side of a block."""
 SLACK = 10
 """Voxels read beyond a block of the moving volume: for interpolation, and for what moves yet."""
@@ -52,6 +52,8 @@ class Pair(NamedTuple):
 
     fixed: Level
     moving: Level
+    unlike: bool = False
+    """Whether they are of two modalities."""
 
     @property
     def voxel_um(self) -> float:
@@ -156,8 +158,8 @@ def _busy(level: Level, middle: Array, side_um: Array) -> Array:
     return np.asarray(mean[tuple(at.T)])
 
 
-def cut(pair: Pair, mapped: Array, firsts: Array, size: int, *, beyond: int = SLACK) -> list[Block]:
-    """Read both parts of each block, smoothed."""
+def cut(pair: Pair, mapped: Array, firsts: Array, size: int, *, edges: bool = False) -> list[Block]:
+    """Read both parts of each block, smoothed; or how steep they are, where edges are asked."""
     found = []
     side = np.minimum(size, pair.fixed.shape)
     matrix = pair.matrix(mapped)
@@ -165,12 +167,14 @@ def cut(pair: Pair, mapped: Array, firsts: Array, size: int, *, beyond: int = SL
         box = _box(first, side)
         fixed = blocks.smooth(pair.fixed.read(box))
         need = affine.reads(
-            matrix, tuple(side), whole=pair.moving.shape, first=tuple(first), margin=beyond
+            matrix, tuple(side), whole=pair.moving.shape, first=tuple(first), margin=SLACK
         )
         values = pair.moving.read(need)
         if not values.size or not np.isfinite(fixed).any() or not np.isfinite(values).any():
             continue
         moving = blocks.smooth(values)
+        if edges:
+            fixed, moving = blocks.edges(fixed), blocks.edges(moving)
         has = np.isfinite(moving)
         if not has.all():
             moving = np.where(has, moving, moving[has].mean()) if has.any() else moving
@@ -252,13 +256,33 @@ def equations(
 ) -> list[blocks.Compared | None]:
     """Compare every block under this map."""
     matrix, spacing, out = pair.matrix(mapped), pair.fixed.spacing, []
+    alike = likeness(pair, mapped, block_list) if pair.unlike else None
     for block in block_list:
         index = np.indices(block.fixed.shape).reshape(3, -1).T + block.start
         offsets = np.empty((4, *block.fixed.shape))
         offsets[:3] = (pair.fixed.positions(index) - about).T.reshape(3, *block.fixed.shape)
         offsets[3] = 1
-        out.append(blocks.compare(block.fixed, moved(block, matrix), offsets, spacing))
+        both = block.fixed, moved(block, matrix)
+        if not pair.unlike:
+            out.append(blocks.compare(*both, offsets, spacing))
+        elif alike is None:
+            out.append(None)
+        else:
+            out.append(blocks.compare_unlike(*both, offsets, spacing, alike))
     return out
+
+
+def likeness(pair: Pair, mapped: Array, block_list: Sequence[Block]) -> mutual.Likeness | None:
+    """What the values of both volumes say of each other under this map."""
+    matrix = pair.matrix(mapped)
+
+    def each() -> Iterator[tuple[Array, Array, Array]]:
+        for block in block_list:
+            values = moved(block, matrix)
+            valid = np.isfinite(values) & np.isfinite(block.fixed)
+            yield block.fixed, values, np.where(valid, blocks.window(values.shape), 0)
+
+    return mutual.likeness(each())
 
 
 def solve(

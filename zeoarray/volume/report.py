@@ -9,6 +9,7 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.kernels import transform
+from zeoarray.kernels.mutual import Likeness
 from zeoarray.volume import refine, verify
 from zeoarray.volume.align import Aligned, Settings
 
@@ -135,7 +136,12 @@ def node(found: Aligned, settings: Settings, most_error: float, *, nominal_um: f
         },
         {"parameter": list(solved.names), "axis": list("xyz")},
     )
-    out = out.assign(_shells(found))
+    alike = (
+        refine.likeness(found.pair, solved.matrix, found.block_list) if settings.unlike else None
+    )
+    out = out.assign(_shells(found, alike))
+    if alike is not None:
+        out["mutual_information"] = ((), alike.mutual)
     floats = [n for n, v in out.data_vars.items() if v.ndim > 1 and n not in schema.EXACT]
     out = out.assign({n: out[n].astype(np.float32) for n in floats})
     return schema.describe(out, schema.REGISTRATION).assign_attrs(model=settings.model, reasons=why)
@@ -149,8 +155,8 @@ def _sigma(information: Array, inflation: float) -> Array:
     return out
 
 
-def _shells(found: Aligned) -> dict[str, Any]:
-    curve = verify.shells(found.pair, found.solved.matrix)
+def _shells(found: Aligned, alike: Likeness | None) -> dict[str, Any]:
+    curve = verify.shells(found.pair, found.solved.matrix, alike)
     if curve is None:
         empty = np.empty(0)
         curve = verify.Shells(empty, empty, empty, float("nan"))

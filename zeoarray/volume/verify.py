@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zeoarray.kernels import affine, blocks, metrics, transform
+from zeoarray.kernels.mutual import Likeness
 from zeoarray.volume import refine
 from zeoarray.volume.levels import Level
 from zeoarray.volume.refine import Block, Pair, Solved
@@ -86,7 +87,8 @@ def round_trip(
 
     Infinite where that fit has too few blocks.
     """
-    back, guess = Pair(pair.moving, pair.fixed), np.linalg.inv(solved.matrix)
+    back = Pair(pair.moving, pair.fixed, pair.unlike)
+    guess = np.linalg.inv(solved.matrix)
     size = refine.size_of_blocks(back, guess)
     firsts = refine.starts(back, back, guess, size, most)
     if 3 * len(firsts) < 2 * len(solved.fields):
@@ -104,10 +106,11 @@ def correlations(pair: Pair, mapped: Array, block_list: Sequence[Block]) -> tupl
     matrix = pair.matrix(mapped)
     values = [refine.moved(b, matrix) for b in block_list]
     turn = max(len(values) // 2, 1)
-    own = [_correlation(b.fixed, v) for b, v in zip(block_list, values, strict=True)]
-    wrong = [
-        _correlation(b.fixed, values[(i + turn) % len(values)]) for i, b in enumerate(block_list)
-    ]
+    fixed = [b.fixed for b in block_list]
+    if pair.unlike:
+        fixed, values = [blocks.edges(v) for v in fixed], [blocks.edges(v) for v in values]
+    own = [_correlation(f, v) for f, v in zip(fixed, values, strict=True)]
+    wrong = [_correlation(f, values[(i + turn) % len(values)]) for i, f in enumerate(fixed)]
     return np.array(own), np.array(wrong)
 
 
@@ -135,8 +138,11 @@ class Shells(NamedTuple):
     """Half a period where the criterion is met [um]; the voxel where it never is."""
 
 
-def shells(pair: Pair, mapped: Array) -> Shells | None:
-    """Correlate the largest cube that both volumes fill; None where it has less than 16 voxels."""
+def shells(pair: Pair, mapped: Array, alike: Likeness | None = None) -> Shells | None:
+    """Correlate the largest cube that both volumes fill; None where it has less than 16 voxels.
+
+    Of two modalities the moving volume is brought to the grey values of the fixed one before.
+    """
     low, high = refine.seen_box(pair, mapped)
     side = int(min(CUBE, (high - low).min()))
     while side >= 16:
@@ -152,6 +158,8 @@ def shells(pair: Pair, mapped: Array) -> Shells | None:
     moved = resampled(pair.moving, pair.matrix(mapped), tuple(first), (side,) * 3)
     if fixed.shape != moved.shape:
         return None
+    if alike is not None:
+        moved = alike.as_fixed(moved).astype(np.float32)
     taper = blocks.window(fixed.shape)
     both = []
     for values in (fixed, moved):

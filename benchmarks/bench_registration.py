@@ -1,0 +1,275 @@
+"""Registration on random mounts of the digital twin, beside brute force, SimpleITK, scikit-image.
+
+Two scans of one sample, at a coarse and at the same, a finer, or a much finer voxel that covers a
+part only: turns to 5 degrees about every axis, shifts to 30 % of the field, a pixel size off by
+0.3 %, noise, rings about each scan's own axis. The truth is known. Errors are rms over what both
+see, in coarse voxels; seconds are of the processor, on one thread.
+
+    python -m benchmarks.bench_registration [how many]
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.ndimage
+import xarray as xr
+
+from benchmarks.harness import FILES, table
+from tests import registered
+from zeoarray import volume
+from zeoarray.backend import single_threaded
+from zeoarray.errors import ZeoError
+from zeoarray.twin import truth
+from zeoarray.twin.sample import Sample
+
+Array = np.ndarray[Any, Any]
+
+VOXEL, FINE = 12.5, 5.0
+"""Of the coarse scan, and of the grid that the samples are kept on [um]."""
+SAMPLES, SIDE = 3, 212
+KINDS = ("same", "finer", "part")
+RATIO = {"same": 1.0, "finer": 1.6, "part": 2.5}
+WRONG = 0.3
+"""Coarse voxels."""
+PEERS = 3
+"""Mounts on which the peers run."""
+
+
+class Mount(NamedTuple):
+    """A pair of scans, and the map between them."""
+
+    kind: str
+    moving: xr.Dataset
+    fixed: xr.Dataset
+    to_fixed: Array
+
+
+def sample(number: int) -> Array:
+    """A twin sample on a fine grid, made once."""
+    file = FILES / f"registration-{number}.npy"
+    if not file.exists():
+        FILES.mkdir(exist_ok=True)
+        axis = (np.arange(SIDE) - (SIDE - 1) / 2) * FINE
+        whole = truth.volume(Sample.make(number, "tiny"), axis, axis, axis, energy_kev=25.0, fine=1)
+        np.save(file, whole["attenuation"].values)
+    values: Array = np.load(file)
+    return values
+
+
+def scanned(
+    rng: np.random.Generator, values: Array, to_sample: Array, shape: tuple[int, ...],
+    voxel: float, noise: float, rings: float,
+) -> xr.Dataset:  # fmt: skip
+    """A scan of a sample: voxels' means, blurred, with correlated noise and rings."""
+    swap = np.eye(3)[::-1]
+    matrix = swap @ to_sample[:3, :3] @ swap * voxel / FINE
+    first = swap @ to_sample[:3, 3] / FINE + (SIDE - 1) / 2 - matrix @ ((np.array(shape) - 1) / 2)
+    parts = max(1, round(voxel / FINE))
+    out, steps = np.zeros(shape), (np.arange(parts) + 0.5) / parts - 0.5
+    for off in np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3):
+        # scipy's, so that what makes the scans is not what aligns them.
+        out += scipy.ndimage.affine_transform(values, matrix, first + matrix @ off, shape, order=1)
+    out = scipy.ndimage.gaussian_filter(out / parts**3, 0.5)
+    y, x = np.indices(shape[1:])
+    radius = np.hypot(y - (shape[1] - 1) / 2, x - (shape[2] - 1) / 2)
+    profile = np.zeros(int(radius.max()) + 2)
+    profile[rng.integers(2, profile.size, 6)] += rings * rng.normal(size=6)
+    out += np.interp(radius, np.arange(profile.size), profile) * rng.normal(
+        1, 0.2, (shape[0], 1, 1)
+    )
+    out += 1.6 * noise * scipy.ndimage.gaussian_filter(rng.normal(size=shape), 0.4)
+    return registered.dataset(out, voxel)
+
+
+def draw(number: int, kind: str | None = None) -> Mount:
+    """One of the random mounts."""
+    rng = np.random.default_rng([7, number])
+    kind = kind or KINDS[number % 3]
+    values = sample(1 + number % SAMPLES)
+    to_sample = registered.similarity(tuple(rng.uniform(-2, 2, 3)), (0, 0, 0))
+    turn, scale = tuple(rng.uniform(-5, 5, 3)), 1 + rng.uniform(-0.003, 0.003)
+    shape = (76, 80, 80)
+    voxel = VOXEL / RATIO[kind]
+    size = (100, 110, 110) if kind == "part" else tuple(int(n * RATIO[kind]) for n in shape)
+    way = rng.uniform(-1, 1, 3)
+    if kind != "part":
+        way /= np.abs(way).max()
+    field = np.array(size[::-1]) * voxel
+    shift = 0.3 * field * way * (1 if kind == "part" else rng.uniform(0, 1))
+    to_fixed = registered.similarity(turn, tuple(shift), scale)
+    noise, rings = rng.uniform(0.05, 0.2), rng.uniform(0, 0.2)
+    fixed = scanned(rng, values, to_sample, shape, VOXEL, noise, rings)
+    more = 1.5 if kind == "part" else 1.0
+    moving = scanned(rng, values, to_sample @ to_fixed, size, voxel, noise * more, rings)
+    return Mount(kind, moving, fixed, to_fixed)
+
+
+class Result(NamedTuple):
+    """One registration against the truth."""
+
+    error: float
+    predicted: float
+    trusted: bool
+    seconds: float
+
+
+def run(mount: Mount) -> Result:
+    """Register one mount; one that is refused outright counts as flagged."""
+    start = time.process_time()
+    try:
+        with single_threaded():
+            out = volume.register(mount.moving, fixed=mount.fixed, model="similarity", accept=True)
+    except ZeoError:
+        return Result(np.inf, np.nan, False, time.process_time() - start)
+    spent = time.process_time() - start
+    off = registered.error(out["to_fixed"].values, mount.to_fixed, mount.fixed, mount.moving)
+    return Result(off / VOXEL, float(out["predicted_rms"]) / VOXEL, bool(out["trusted"]), spent)
+
+
+def summary(results: list[Result]) -> dict[str, float]:
+    """What is asked of many registrations."""
+    error, predicted, trusted, seconds = (np.array(v) for v in zip(*results, strict=True))
+    good = np.isfinite(predicted)
+    return {
+        "median error": float(np.median(error)),
+        "95 %": float(np.percentile(error, 95, method="higher")),
+        "predicted / true": float(np.median(predicted[good] / error[good])),
+        "flagged": float((~trusted).mean()),
+        "accepted and wrong": float((trusted & (error > WRONG)).mean()),
+        "s": float(np.median(seconds)),
+    }
+
+
+# --- peers -------------------------------------------------------------------------------------
+def brute_force(mount: Mount, reach: int = 12) -> tuple[Array, int]:
+    """The dataset paper's recipe: a slice at every whole shift, the best structural similarity.
+
+    No turn, no scale, no part of a voxel. Strides of two voxels, in y and x and over slices, since
+    all shifts of small volumes alone would take an hour.
+    """
+    similarity = importlib.import_module("skimage.metrics").structural_similarity
+    fixed = mount.fixed["attenuation"].values
+    moving = scipy.ndimage.zoom(
+        mount.moving["attenuation"].values, 1 / RATIO[mount.kind], order=1, grid_mode=True,
+        mode="nearest",
+    )  # fmt: skip
+    n = np.array(moving.shape)
+    half = np.minimum(n[1:], fixed.shape[1:]) // 5
+    middle = n // 2
+    piece = moving[middle[0], middle[1] - half[0] : middle[1] + half[0],
+                   middle[2] - half[1] : middle[2] + half[1]]  # fmt: skip
+    best, where, tried = -2.0, (0, 0, 0), 0
+    at = np.array(fixed.shape) // 2
+    steps = range(-reach, reach + 1, 2)
+    for dz in steps:
+        for dy in steps:
+            for dx in steps:
+                y, x = at[1] + dy - half[0], at[2] + dx - half[1]
+                other = fixed[at[0] + dz, y : y + 2 * half[0], x : x + 2 * half[1]]
+                if other.shape != piece.shape:
+                    continue
+                tried += 1
+                score = similarity(piece, other, data_range=float(np.ptp(fixed)))
+                if score > best:
+                    best, where = float(score), (dz, dy, dx)
+    matrix = np.eye(4)
+    # Middles of the piece and of the place where it was found, from the middles of both volumes.
+    there = (at + where) - (np.array(fixed.shape) - 1) / 2
+    here = middle - (n - 1) / 2
+    matrix[:3, 3] = ((there - here) * VOXEL)[::-1]
+    return matrix, tried
+
+
+def phase_cross_correlation(mount: Mount) -> Array:
+    """scikit-image: one shift, to a tenth of a voxel, of volumes of one voxel size."""
+    registration = importlib.import_module("skimage.registration")
+    fixed = mount.fixed["attenuation"].values
+    moving = scipy.ndimage.zoom(
+        mount.moving["attenuation"].values, 1 / RATIO[mount.kind], order=1, grid_mode=True,
+        mode="nearest",
+    )  # fmt: skip
+    size = np.maximum(fixed.shape, moving.shape)
+    padded = []
+    for values in (fixed, moving):
+        before = (size - values.shape) // 2
+        after = size - values.shape - before
+        padded.append(np.pad(values, list(zip(before, after, strict=True))))
+    shift = registration.phase_cross_correlation(*padded, upsample_factor=10)[0]
+    matrix = np.eye(4)
+    matrix[:3, 3] = shift[::-1] * VOXEL
+    return matrix
+
+
+def simple_itk(mount: Mount) -> Array:
+    """SimpleITK: its usual multi-resolution similarity registration on normalised correlation."""
+    sitk = importlib.import_module("SimpleITK")
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    images = []
+    for ds in (mount.fixed, mount.moving):
+        image = sitk.GetImageFromArray(ds["attenuation"].values)
+        image.SetSpacing([float(ds.x[1] - ds.x[0])] * 3)
+        image.SetOrigin([float(ds[d][0]) for d in "xyz"])
+        images.append(image)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(0.2, 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-4, 300)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([2, 1, 0])
+    start = sitk.CenteredTransformInitializer(
+        *images, sitk.Similarity3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+    )
+    method.SetInitialTransform(start, inPlace=False)
+    done = sitk.Similarity3DTransform(method.Execute(*images).GetNthTransform(0))
+    back = np.eye(4)
+    for i, unit in enumerate(np.eye(3)):
+        back[:3, i] = np.subtract(done.TransformPoint(unit), done.TransformPoint((0.0,) * 3))
+    back[:3, 3] = done.TransformPoint((0.0,) * 3)
+    return np.asarray(np.linalg.inv(back))
+
+
+def beside_peers(count: int) -> str:
+    """Errors and seconds of ours and of the peers that are installed, on the same mounts."""
+    ways: dict[str, Any] = {}
+    if importlib.util.find_spec("skimage"):
+        ways["brute force, SSIM (the paper's recipe)"] = lambda m: brute_force(m)[0]
+        ways["scikit-image phase_cross_correlation"] = phase_cross_correlation
+    if importlib.util.find_spec("SimpleITK"):
+        ways["SimpleITK, similarity, correlation"] = simple_itk
+    rows = []
+    mounts = [draw(n) for n in range(count)]
+    own = [run(m) for m in mounts]
+    rows.append(["zeoarray", *(f"{r.error:.3f}" for r in own),
+                 f"{np.median([r.seconds for r in own]):.1f}"])  # fmt: skip
+    for name, way in ways.items():
+        off, spent = [], []
+        for mount in mounts:
+            start = time.process_time()
+            with single_threaded():
+                matrix = way(mount)
+            spent.append(time.process_time() - start)
+            off.append(registered.error(matrix, mount.to_fixed, mount.fixed, mount.moving) / VOXEL)
+        rows.append([name, *(f"{v:.3f}" for v in off), f"{np.median(spent):.1f}"])
+    head = ["error [coarse voxels]", *(f"{m.kind}, {i}" for i, m in enumerate(mounts)), "s"]
+    return table(head, rows)
+
+
+def main(count: int = 20) -> str:
+    """Every table."""
+    results = [run(draw(n)) for n in range(count)]
+    found = summary(results)
+    rows = [[f"{count}", *(f"{v:.3g}" for v in found.values())]]
+    return "\n\n".join([table(["mounts", *found], rows), beside_peers(min(PEERS, count))])
+
+
+if __name__ == "__main__":
+    print(main(*map(int, sys.argv[1:2])))

@@ -142,7 +142,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     **{f"xrdct.cake.{name}": strategy for name, strategy in _OF_BOTH.items()},
     "xrdct.integrate.npt": any_of(1, 30),
     "xrdct.integrate.split": any_of("no", "full"),
-    "xrdct.integrate.error_model": any_of("none", "poisson", "azimuthal"),
+    "xrdct.integrate.error_model": any_of("none", "poisson", "counts", "azimuthal"),
     "xrdct.cake.npt": any_of(1, 8),
     "xrdct.cake.sectors": any_of(1, 6),
     "xrdct.bin_covariance.npt": any_of(5, 30),

@@ -264,6 +264,15 @@ def test_images_of_another_detector_are_refused() -> None:
         xrdct.integrate(ds, error_model="variance")
 
 
+def test_counts_are_their_own_variance_where_asked_for() -> None:
+    ds = scan(2)
+    given = ds.assign(variance=ds["counts"].astype("float32").assign_attrs(ds["counts"].attrs))
+    one = xrdct.integrate(ds, error_model="counts")["variance"]
+    other = xrdct.integrate(given, error_model="variance")["variance"]
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert (xrdct.integrate(ds)["variance"] >= one * (1 - 1e-6)).all()  # max(counts, 1)
+
+
 def test_nothing_is_built_or_read_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azimuthal, "integration_matrix", lambda *a, **k: pytest.fail("built"))
     ds = scan(4)

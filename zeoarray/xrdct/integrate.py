@@ -21,7 +21,7 @@ from zeoarray.xrdct.geometry import Moving
 __all__ = ["cake", "integrate"]
 
 Array = np.ndarray[Any, Any]
-ErrorModel = Literal["none", "poisson", "variance", "azimuthal"]
+ErrorModel = Literal["none", "poisson", "counts", "variance", "azimuthal"]
 Normalize = Literal["none", "monitor", "ring_current"]
 Dead = Literal["raise", "leave_out"]
 Photons = Literal["agree", "wavelength"]
@@ -93,8 +93,9 @@ def integrate(
     solid_angle
         Whether to divide by the solid angle of a pixel.
     error_model
-        ``poisson``: the variance of a pixel is max(counts, 1). ``variance``: the scan has
-        ``variance(frame, det_y, det_x)``. ``azimuthal``: from the spread within a bin.
+        ``poisson``: the variance of a pixel is max(counts, 1), as pyFAI has it. ``counts``: it is
+        the counts, which is right for sums over pixels that see few photons. ``variance``: the
+        scan has ``variance(frame, det_y, det_x)``. ``azimuthal``: from the spread within a bin.
     method
         ``mean``; or, where single crystals make spots, ``sigma_clip`` (which wants ``split="no"``)
         or ``trimmed_mean``.
@@ -160,9 +161,10 @@ def integrate(
         photons=photons,
     )  # fmt: skip
     factor, alive = _factor(ds, normalize_by, per_second, dead, by)
+    model = {"none": None, "counts": "variance"}.get(error_model, error_model)
     parameters: dict[str, Any] = {
         "config": config, "method": method, "cutoff": cutoff, "cycles": cycles,
-        "quantiles": quantiles, "error_model": None if error_model == "none" else error_model,
+        "quantiles": quantiles, "error_model": model,
         "factor": factor, "dummy": dummy, "delta_dummy": delta_dummy, "saturation": saturation,
         "variance": _frame_variance(ds, error_model, by),
     }  # fmt: skip
@@ -315,6 +317,8 @@ def _image(given: xr.Dataset, var: schema.Var, sizes: dict[str, int], by: str) -
 
 
 def _frame_variance(ds: xr.Dataset, error_model: ErrorModel, by: str) -> xr.DataArray | None:
+    if error_model == "counts":
+        return ds["counts"].reset_coords(drop=True)
     if error_model != "variance":
         return None
     schema.validate(ds, schema.Schema("scan with variances", (schema.PIXEL_VARIANCE,)), by=by)

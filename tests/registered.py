@@ -101,11 +101,11 @@ def error(found: Array, truth: Array, fixed: xr.Dataset, moving: xr.Dataset) -> 
 
 
 # --- for the laws ------------------------------------------------------------------------------
-SMALL = (26, 24, 25)
+SMALL = (20, 21, 20)
 
 
 def _small(seed: int) -> xr.Dataset:
-    balls = Balls.draw(seed, count=120, width=130.0)
+    balls = Balls.draw(seed, count=90, width=110.0)
     return scan(balls, SMALL, 5.0, similarity((0, 0, 2), (4, -3, 6)), noise=0.01, seed=seed)
 
 
@@ -121,6 +121,6 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.register.fixed": _its_fixed,
     "volume.register.model": lambda ds: st.sampled_from(["translation", "rigid"]),
     "volume.register.turn_deg": lambda ds: st.just(3.0),
-    "volume.register.blocks": lambda ds: st.just(16),
+    "volume.register.blocks": lambda ds: st.just(10),
     "volume.register.accept": lambda ds: st.just(True),
 }

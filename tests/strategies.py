@@ -24,7 +24,7 @@ import xarray as xr
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tests import diffracted, fitted, framed, gridded, placed, registered
+from tests import diffracted, fitted, framed, gridded, jointly, placed, registered
 from tests.matrices import any_of, matrices
 from zeoarray import schema
 from zeoarray.kernels import filters
@@ -400,6 +400,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     **framed.DATASETS,
     **placed.DATASETS,
     **registered.DATASETS,
+    **jointly.DATASETS,
     "volume.crop": scans() | volumes(),
     "volume.bin": scans() | volumes(),
     "xct.normalize": scans(),
@@ -421,6 +422,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     **placed.PARAMETERS,
     **registered.PARAMETERS,
+    **jointly.PARAMETERS,
     "affine.resample.matrix": _affine,
     "affine.resample.shape": lambda sizes: st.tuples(*[st.integers(1, 6)] * 3),
     "affine.resample.order": lambda sizes: st.sampled_from([1, 3]),

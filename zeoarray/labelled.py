@@ -23,7 +23,7 @@ from zeoarray.backend import single_threaded
 from zeoarray.errors import ArgumentError, ContractError, SchemaError
 from zeoarray.kernels.contract import Dims, Kernel, Memory, contract_of
 
-__all__ = ["Call", "Record", "known", "lift", "recorded", "single_threaded"]
+__all__ = ["Call", "Record", "known", "lift", "recorded", "single_threaded", "told"]
 
 
 def known(array: xr.DataArray, *, whole: bool = True) -> np.ndarray:
@@ -146,6 +146,24 @@ def recorded() -> Iterator[Record]:
         yield record
     finally:
         _RECORD.reset(token)
+
+
+def told(call: Call) -> bool:
+    """Tell `recorded` of work that is not a kernel's on the dataset itself, as by `lift`.
+
+    For steps whose blocks read boxes of another dataset: where they are planned, their result
+    must be lazy, whatever they were given.
+
+    Returns
+    -------
+    bool
+        Whether somebody listens.
+    """
+    record = _RECORD.get()
+    if record is None:
+        return False
+    record.calls.append(call)
+    return True
 
 
 def lift(

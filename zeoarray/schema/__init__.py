@@ -6,6 +6,7 @@ Coordinates are `Var`s as well. The reference page of the data model is printed 
 from zeoarray.schema.check import *
 from zeoarray.schema.common import *
 from zeoarray.schema.integration import *
+from zeoarray.schema.joint import *
 from zeoarray.schema.model import *
 from zeoarray.schema.motion import *
 from zeoarray.schema.patches import *

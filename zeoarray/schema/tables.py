@@ -9,6 +9,7 @@ from zeoarray.schema.integration import (
     DETECTOR_IMAGES,
     PATTERNS_RADIUS,
 )
+from zeoarray.schema.joint import GRID, JOINT, MAPPING, RESAMPLED
 from zeoarray.schema.motion import DRIFT_XCT, OVERLAP_XCT
 from zeoarray.schema.patches import (
     PATCHES,
@@ -77,6 +78,10 @@ SCHEMAS = (
     PATCHES,
     STATISTICS_PATCHES,
     STITCHED,
+    GRID,
+    RESAMPLED,
+    JOINT,
+    MAPPING,
 )
 VARS = tuple(dict.fromkeys(var for s in SCHEMAS for var in (*s.required, *s.optional)))
 """Every variable of the data model, each once."""

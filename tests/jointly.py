@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import strategies as st
 
 from tests.placed import UM, volume
-from zeoarray.volume import grid
+from zeoarray.volume import grid, join
 
 Draw = st.DrawFn
 Array = np.ndarray[Any, Any]
@@ -67,6 +67,14 @@ def some_grids(draw: Draw) -> xr.Dataset:
     return grid(draw(some_volumes()), voxel=draw(st.sampled_from([1.5, 2.0, 3.3])))
 
 
+@st.composite
+def some_joints(draw: Draw) -> xr.Dataset:
+    out = draw(some_grids())
+    if draw(st.booleans()):
+        return out
+    return join(out, volume=volume((6, 8, 7), 2.5), name="a").drop_attrs(deep=False)
+
+
 def _sources(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
     return st.sampled_from([volume((7, 9, 8), 1.4), phases((6, 8, 7), 2.5)])
 
@@ -78,6 +86,7 @@ def _maps(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "volume.grid": some_volumes(),
     "volume.resample": some_grids(),
+    "volume.join": some_joints(),
 }
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.grid.voxel": lambda ds: st.sampled_from([None, 1.5, 4.0]),
@@ -85,5 +94,8 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.resample.registration": _maps,
     "volume.resample.inverse": lambda ds: st.booleans(),
     "volume.resample.interpolation": lambda ds: st.sampled_from(["mean", "linear", "cubic"]),
+    "volume.join.volume": _sources,
+    "volume.join.registration": _maps,
+    "volume.join.name": lambda ds: st.sampled_from(["b", "c-25um"]),
     "volume.resample.circle": lambda ds: st.sampled_from([None, 0.8]),
 }

@@ -46,6 +46,9 @@ SHARDED: dict[tuple[str, ...], tuple[tuple[int | None, ...], tuple[int | None, .
     ("z", "y", "x"): ((16, None, None), (16, 128, 128)),
     ("z", "y", "x", "q"): ((1, 1, None, None), (1, 1, None, None)),
     ("phase", "z", "y", "x"): ((1, 16, None, None), (1, 16, 128, 128)),
+    ("resolution", "z", "y", "x"): ((1, 16, None, None), (1, 16, 128, 128)),
+    ("spot", "z", "y", "x"): ((1, 16, None, None), (1, 16, 128, 128)),
+    ("spot", "phase", "z", "y", "x"): ((1, 1, 16, None, None), (1, 1, 16, 128, 128)),
     ("patch", "channel", "z", "y", "x"): (
         (64, None, None, None, None),
         (1, None, None, None, None),

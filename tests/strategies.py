@@ -100,6 +100,12 @@ def _counted_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[A
     return lines, numbers(draw, (sizes["angle"],), dtype)
 
 
+def _long_lines(draw: Draw, sizes: dict[str, int], dtype: str) -> tuple[Array, ...]:
+    """Lines with room for air at both ends."""
+    sizes["u"] = max(sizes["u"], 3)
+    return (np.abs(numbers(draw, (sizes["u"],), dtype)) + np.dtype(dtype).type(1),)
+
+
 def _usable_arrays(draw: Draw, sizes: Mapping[str, int], dtype: str) -> tuple[Array, ...]:
     return _references(draw, sizes)
 
@@ -142,6 +148,7 @@ def _affine(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
 
 
 ARRAYS: dict[str, Callable[[Draw, Mapping[str, int], str], tuple[Array, ...]]] = {
+    "flatfield.over_air": _long_lines,
     "center_opposite.find_center_opposite": _half_circle,
     "center_sharpness.find_center_sharpness": _half_circle,
     "flatfield.transmission": _transmission_arrays,
@@ -407,6 +414,7 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xct.minus_log": transmissions(),
     "xct.reconstruct": absorbances(),
     "xct.find_center": sinograms(),
+    "xct.normalize_by_air": circles().map(lambda ds: ds.rename(absorbance="intensity")),
     "xct.check_frames": scans(),
     "xct.remove_zingers": scans() | transmissions(),
     "xct.remove_rings": transmissions(),
@@ -441,6 +449,8 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "references.average.method": lambda sizes: st.sampled_from(["mean", "median"]),
     "references.average.lit": lambda sizes: st.booleans(),
     "flatfield.transmission.bounds": lambda sizes: _BOUNDS,
+    "flatfield.over_air.margin": lambda sizes: st.integers(1, max((sizes["u"] - 1) // 2, 1)),
+    "xct.normalize_by_air.margin": lambda ds: st.integers(1, (ds.sizes["u"] - 1) // 2),
     "flatfield.minus_log.floor": lambda sizes: st.floats(1e-6, 0.5),
     "zingers.remove_zingers.snr": lambda sizes: st.sampled_from([0.0, 1.0, 8.0]),
     "zingers.remove_zingers.size": lambda sizes: st.sampled_from([3, 5]),

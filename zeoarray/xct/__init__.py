@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zeoarray.xct.air import normalize_by_air
 from zeoarray.xct.axis import AxisWarning, find_center
 from zeoarray.xct.flats import check_frames
 from zeoarray.xct.frames import minus_log, normalize
@@ -23,6 +24,7 @@ __all__ = [
     "find_overlap",
     "minus_log",
     "normalize",
+    "normalize_by_air",
     "reconstruct",
     "remove_rings",
     "remove_zingers",

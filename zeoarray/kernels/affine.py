@@ -7,6 +7,7 @@ is there or not: of both it is told where in its whole it lies.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -28,6 +29,9 @@ REACH = {1: 1, 3: 14}
 0.27 a voxel."""
 TRUNCATE = 1.7
 """A Gaussian is followed this many times its width to either side."""
+
+
+_CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
 
 
 def reads(
@@ -52,9 +56,8 @@ def reads(
     (slice(2, 8, None), slice(0, 5, None), slice(0, 5, None))
     """
     m = _matrix(matrix)
-    sides = [(f, f + n - 1) for f, n in zip(first, shape, strict=True)]
-    corners = np.array(np.meshgrid(*sides, indexing="ij")).reshape(3, -1)
-    points = m[:, :3] @ corners + m[:, 3:]
+    corners = np.asarray(first, float) + _CORNERS * (np.asarray(shape, float) - 1)
+    points = m[:, :3] @ corners.T + m[:, 3:]
     beyond = np.broadcast_to(np.asarray(margin, float), 3)
     box = []
     for at, n, more in zip(points, whole, beyond, strict=True):

@@ -17,11 +17,11 @@ Array = np.ndarray[Any, Any]
 
 FOLLOWED = 4
 """Guesses that are followed up."""
-FEW = 48
+FEW = 40
 """Blocks compared on the way, where only the way is to be found."""
-NEAR = 0.05
+NEAR = 0.15
 """A step on the way that moves no block by more [voxels] is the last on its level."""
-TRIES = 4
+TRIES = 3
 """Steps on one level."""
 ALIKE = 0.35
 """Median correlation of blocks below which a guess has led nowhere."""

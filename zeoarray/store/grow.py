@@ -17,7 +17,7 @@ import xarray as xr
 
 from zeoarray import chunks
 from zeoarray.errors import FingerprintError, StoreError
-from zeoarray.store import condition, durable, encode, ledger, lock, places, record
+from zeoarray.store import condition, durable, encode, ledger, lock, multiscales, places, record
 
 SMALL_AT_ONCE = 8
 """Small files that are written side by side."""
@@ -148,6 +148,7 @@ def growing(
         if target.data.exists() and not overwrite:
             book = _same_or_raise(target, fingerprint)
             if not condition.damages(target.data, book, digests=verify):
+                multiscales.update(target.root, target.node)  # a kill may have come before it
                 yield Growing(target, ds, todo, None)
                 return
             _take_back(target)
@@ -222,6 +223,7 @@ def _finish(target: places.Places, ds: xr.Dataset, todo: Plan, book: ledger.Ledg
         shutil.rmtree(target.growing)
     except OSError as error:
         raise durable.failed(target.data, error) from error
+    multiscales.update(target.root, target.node)
 
 
 def metadata_files(ds: xr.Dataset, todo: Plan, book: ledger.Ledger) -> dict[str, bytes]:
@@ -254,6 +256,7 @@ def remove(store: str | Path, node: str) -> None:
             target.ledger.unlink(missing_ok=True)
         except OSError as error:
             raise durable.failed(target.data, error) from error
+        multiscales.update(target.root, target.node)
 
 
 def recover(target: places.Places) -> None:

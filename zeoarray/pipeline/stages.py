@@ -269,14 +269,9 @@ def _run_segment(
     blocks = work_of(pipeline, segment, source, str(node.folder))
     written = node.keys
     done = {i for i in range(segment.blocks) if blocks.keys(i) <= written}
-    count = len(done)
-    how.tell(node.target.node, count, segment.blocks)
+    how.tell(node.target.node, len(done), segment.blocks)
     missing = (block_of(segment, i) for i in range(segment.blocks) if i not in done)
-    for finished in _results(blocks, missing, how, segment, node.target.node):
-        # One fsync of the ledger for all that have come.
-        node.append(*itertools.chain.from_iterable(finished))
-        count += len(finished)
-        how.tell(node.target.node, count, segment.blocks)
+    _make(blocks, missing, how, segment, node, len(done))
     # What a step gave at once, on the template, hangs on no block.
     written = node.keys
     known = [t for t in node.todo.tasks() if t[0].key(t[1]) not in written]
@@ -311,37 +306,49 @@ def block_of(segment: cut.Segment, index: int) -> work.Block:
     return work.Block(index, reads, tuple(segment.keeps(index)))
 
 
-def _results(
+def _make(
     blocks: work.Work,
     missing: Iterator[work.Block],
     how: _How,
     segment: cut.Segment,
-    name: str,
-) -> Iterator[list[list[ledger.Record]]]:
-    """What each block wrote, as some finish; a bounded number of them is in flight."""
+    node: grow.Growing,
+    count: int,
+) -> None:
+    """Make blocks and record them as they end; a bounded number of them is in flight."""
+
+    def keep(made: list[list[ledger.Record]]) -> None:
+        nonlocal count
+        # One fsync of the ledger for all that have come.
+        node.append(*itertools.chain.from_iterable(made))
+        count += len(made)
+        how.tell(node.target.node, count, segment.blocks)
+
     running: set[cf.Future[list[ledger.Record]]] = set()
     gone: tuple[type[BaseException], ...] = (MemoryError, *how.lost)
     try:
         if how.executor is None:
-            yield from ([work.run_block(blocks, block)] for block in missing)
+            for block in missing:
+                keep([work.run_block(blocks, block)])
             return
         while True:
             for block in itertools.islice(missing, how.in_flight - len(running)):
                 running.add(how.executor.submit(work.run_block, blocks, block))
             if not running:
                 return
-            finished, running = cf.wait(running, return_when=cf.FIRST_COMPLETED)
-            yield [future.result() for future in finished if future.exception() is None]
+            finished = cf.wait(running, return_when=cf.FIRST_COMPLETED).done
+            keep([future.result() for future in finished if future.exception() is None])
             for future in finished:
                 future.result()  # raises what one of them did
+            running -= finished  # only now: an interrupt must not part a block from its record
     except KeyboardInterrupt:
         # What is begun is worth keeping; a second interrupt drops it.
         begun, running = {f for f in running if not f.cancel()}, set()
-        ended = (future for future in cf.as_completed(begun) if not future.exception())
-        yield from ([future.result()] for future in ended)
+        for future in cf.as_completed(begun):
+            if not future.exception():
+                keep([future.result()])
         raise
     except gone as error:
-        raise lost.died(name, segment, error) from error
+        raise lost.died(node.target.node, segment, error) from error
     finally:
         for future in running:
             future.cancel()

@@ -121,7 +121,7 @@ def test_another_sample_is_refused(fixed: xr.Dataset) -> None:
     other = scan(Balls.draw(9, count=300, width=230.0), SHAPE, VOXEL, noise=0.02)
     with pytest.raises(RegistrationError, match=r"not trusted|nowhere do both") as caught:
         register(other, fixed=fixed, blocks=12, turn_deg=3.0)
-    assert "blocks correlate by" in str(caught.value)
+    assert "blocks" in str(caught.value)
 
 
 @pytest.mark.parametrize("fill", [np.nan, 3.0])

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.ndimage
 import xarray as xr
 from hypothesis import strategies as st
 
 from tests.placed import UM, volume
+from zeoarray import schema
 from zeoarray.volume import grid, join
 
 Draw = st.DrawFn
@@ -75,6 +77,42 @@ def some_joints(draw: Draw) -> xr.Dataset:
     return join(out, volume=volume((6, 8, 7), 2.5), name="a").drop_attrs(deep=False)
 
 
+def materials(
+    shape: tuple[int, int, int] = (16, 40, 40),
+    voxel: float = 2.0,
+    noise: float = 0.05,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Air, matter and grains: three grey levels and noise, in blobs."""
+    out = volume(shape, voxel)
+    field = np.random.default_rng(1).normal(size=shape)
+    field = scipy.ndimage.gaussian_filter(field, 2.5)
+    low, high = np.quantile(field, [0.4, 0.8])
+    levels = np.array([0.1, 1.0, 1.8])[(field > low).astype(int) + (field > high)]
+    values = levels + noise * np.random.default_rng(seed).normal(size=shape)
+    return out.assign(attenuation=(tuple("zyx"), values.astype("float32"), {"units": "1/cm"}))
+
+
+def mapping(*knots: float) -> xr.Dataset:
+    """The mapping x -> 1 + x**2 / 4 between knots."""
+    x = np.array(knots)
+    out = xr.Dataset(
+        {
+            "knot_from": ("knot", x),
+            "knot_to": ("knot", 1 + x**2 / 4),
+            "knot_sigma": ("knot", 0 * x),
+            "overlap_voxels": ((), 5),
+            "rank_correlation": ((), 1.0),
+            "residual_rms": ((), 0.0),
+        }
+    )
+    return schema.describe(out, schema.MAPPING)
+
+
+def _others(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    return st.just(materials(seed=1).map(lambda v: 2 * v + 1).astype("float32"))
+
+
 def _sources(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
     return st.sampled_from([volume((7, 9, 8), 1.4), phases((6, 8, 7), 2.5)])
 
@@ -87,6 +125,8 @@ DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "volume.grid": some_volumes(),
     "volume.resample": some_grids(),
     "volume.join": some_joints(),
+    "volume.harmonize": st.integers(0, 9).map(lambda seed: materials(seed=seed)),
+    "volume.apply_mapping": some_volumes(),
 }
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.grid.voxel": lambda ds: st.sampled_from([None, 1.5, 4.0]),
@@ -94,6 +134,14 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.resample.registration": _maps,
     "volume.resample.inverse": lambda ds: st.booleans(),
     "volume.resample.interpolation": lambda ds: st.sampled_from(["mean", "linear", "cubic"]),
+    "mapping.remap.source": lambda sizes: st.just(np.array([-1.0, 0.5, 2.0])),
+    "mapping.remap.target": lambda sizes: st.just(np.array([0.0, 1.0, 5.0])),
+    "volume.harmonize.fixed": _others,
+    "volume.harmonize.match": lambda ds: st.sampled_from(["overlap", "peaks"]),
+    "volume.harmonize.voxel": lambda ds: st.just(2.0),
+    "volume.harmonize.rows": lambda ds: st.just(5),
+    "volume.harmonize.least_overlap": lambda ds: st.just(100),
+    "volume.apply_mapping.mapping": lambda ds: st.just(mapping(0.2, 0.9, 1.4)),
     "volume.join.volume": _sources,
     "volume.join.registration": _maps,
     "volume.join.name": lambda ds: st.sampled_from(["b", "c-25um"]),

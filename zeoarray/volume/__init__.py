@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from zeoarray.volume.cut import bin, crop
 from zeoarray.volume.grids import grid
+from zeoarray.volume.harmonize import apply_mapping, harmonize
 from zeoarray.volume.join import join
 from zeoarray.volume.network import solve_network
 from zeoarray.volume.register import register
 from zeoarray.volume.resample import resample
 
-__all__ = ["bin", "crop", "grid", "join", "register", "resample", "solve_network"]
+__all__ = [
+    "apply_mapping",
+    "bin",
+    "crop",
+    "grid",
+    "harmonize",
+    "join",
+    "register",
+    "resample",
+    "solve_network",
+]

@@ -23,7 +23,7 @@ UNEVEN = 1e-3
 
 
 def _expected(ds: xr.Dataset, **arguments: Any) -> xr.Dataset:
-    out: xr.Dataset = _grid(ds, **arguments)
+    out: xr.Dataset = laid(ds, **arguments)
     return out
 
 
@@ -72,10 +72,10 @@ def grid(
     >>> grid(ds, voxel=4.0).z.values
     array([1., 5.])
     """
-    return _grid(ds, voxel=voxel, z=z, y=y, x=x)
+    return laid(ds, voxel=voxel, z=z, y=y, x=x)
 
 
-def _grid(
+def laid(
     ds: xr.Dataset,
     *,
     voxel: float | None = None,

@@ -18,7 +18,7 @@ from tests.placed import UM, volume
 from zeoarray import labelled, pipeline, store
 from zeoarray.errors import ArgumentError, SchemaError, SourceError
 from zeoarray.pipeline import plans
-from zeoarray.volume import bin, grid, grids, resample, sampling
+from zeoarray.volume import bin, grid, grids, join, resample, sampling
 
 Array = np.ndarray[Any, Any]
 
@@ -67,6 +67,20 @@ def test_the_inverse_leads_back() -> None:
     np.testing.assert_allclose(one["attenuation"], other["attenuation"], rtol=1e-5)
     to_sample = registration(matrix).rename(to_fixed="to_sample")
     xr.testing.assert_equal(one, resample(on, volume=of, registration=to_sample))
+
+
+def test_a_scan_of_several_is_taken_by_its_name() -> None:
+    of, on = volume((9, 12, 10)), grid(volume((9, 12, 10)))
+    maps = np.stack([np.eye(4), turn(2.0)])
+    several = xr.Dataset(
+        {"to_sample": (("scan", "to", "from"), maps, UM)}, {"scan": ["fixed", "moving"]}
+    )
+    one = resample(on, volume=of, registration=registration(turn(2.0)))
+    xr.testing.assert_equal(one, resample(on, volume=of, registration=several, scan="moving"))
+    joined = join(on, volume=of, registration=several, name="moving")
+    assert np.array_equal(joined["attenuation"][0], one["attenuation"], equal_nan=True)
+    with pytest.raises(SchemaError, match=r"not among them[\s\S]*one of fixed, moving"):
+        resample(on, volume=of, registration=several)
 
 
 def test_on_its_own_grid_a_volume_stays() -> None:

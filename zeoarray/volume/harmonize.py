@@ -14,7 +14,7 @@ from zeoarray.kernels.mapping import Knots
 from zeoarray.labelled import lift
 from zeoarray.step import Count, Part, Positive, measure, step
 from zeoarray.volume import grids, sampling
-from zeoarray.volume.resample import fitting, way_to
+from zeoarray.volume.resample import fitting, map_of, way_to
 
 __all__ = ["apply_mapping", "harmonize"]
 
@@ -201,7 +201,7 @@ def _pairs(
     sides = [abs(grids.spacing(d, a, BY)) for d in (ds, fixed) for a in grids.AXES]
     on = grids.laid(fixed, voxel=2 * max(sides) if voxel is None else voxel)
     ways = (
-        way_to(on, ds, registration, False, "mean", None, circle, by=BY),
+        way_to(on, ds, map_of(registration, None, BY), False, "mean", None, circle, by=BY),
         way_to(on, fixed, None, False, "mean", None, None, by=BY),
     )
     variables = [next(iter(d.data_vars.values())).variable for d in (ds, fixed)]

@@ -12,7 +12,7 @@ from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.step import Positive, step
 from zeoarray.volume import grids
 from zeoarray.volume.grids import AXES
-from zeoarray.volume.resample import brought, way_to
+from zeoarray.volume.resample import brought, map_of, way_to
 from zeoarray.volume.sampling import Method
 
 __all__ = ["join"]
@@ -51,7 +51,7 @@ def join(
         What is added: attenuation(z, y, x), or weight(phase, z, y, x) with its errors, and its
         nominal `resolution`.
     name
-        What the scan is called.
+        What the scan is called, also in a registration of several (`volume.solve_network`).
     registration, inverse, interpolation, psf, circle
         As for `volume.resample`.
 
@@ -88,7 +88,8 @@ def join(
             f"{BY}: a scan of this name is there already", got=repr(name),
             expected="another than " + ", ".join(there),
         )  # fmt: skip
-    way = way_to(ds, volume, registration, inverse, interpolation, psf, circle, by=BY)
+    of = map_of(registration, name, BY)
+    way = way_to(ds, volume, of, inverse, interpolation, psf, circle, by=BY)
     found = brought(ds, volume, names, way, f"{BY} {name}")
     found[flag] = found.pop("valid")
     if there:

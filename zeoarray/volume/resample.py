@@ -33,6 +33,7 @@ def resample(
     *,
     volume: xr.Dataset,
     registration: xr.Dataset | None = None,
+    scan: str | None = None,
     inverse: bool = False,
     interpolation: Method = "mean",
     psf: Positive | None = None,
@@ -57,6 +58,8 @@ def resample(
     registration
         What `volume.register` gave: its ``to_sample`` (or ``to_fixed``) takes positions in `volume`
         to those of the grid. None where both are in one frame.
+    scan
+        Which of them, where the registration is of several scans (`volume.solve_network`).
     inverse
         Whether the registration is of the grid's frame to that of `volume`, the other way round.
     interpolation
@@ -100,7 +103,8 @@ def resample(
     (2, 2, 2)
     """
     grids.is_grid(ds, BY)
-    way = way_to(ds, volume, registration, inverse, interpolation, psf, circle, by=BY)
+    of = map_of(registration, scan, BY)
+    way = way_to(ds, volume, of, inverse, interpolation, psf, circle, by=BY)
     values = brought(ds, volume, fitting(volume, variables, BY), way, BY)
     coords = carried(ds, volume, values)
     return schema.describe(xr.Dataset(values, coords, ds.attrs), schema.RESAMPLED)
@@ -109,7 +113,7 @@ def resample(
 def way_to(
     ds: xr.Dataset,
     volume: xr.Dataset,
-    registration: xr.Dataset | None,
+    map_um: Array | None,
     inverse: bool,
     interpolation: Method,
     psf: float | None,
@@ -117,10 +121,13 @@ def way_to(
     *,
     by: str,
 ) -> Way:
-    """How `volume` is brought onto the grid `ds`, of which a block will do."""
+    """How `volume` is brought onto the grid `ds`, of which a block will do.
+
+    `map_um` is (4, 4), x, y, z, 1 of the volume to the grid's (`inverse`: the other way round).
+    """
     schema.validate(volume, schema.positioned(AXES), by=by)
     steps = tuple(grids.spacing(volume, d, by) for d in AXES)
-    back = np.eye(4) if registration is None else _map(registration, by)
+    back = np.eye(4) if map_um is None else map_um
     if not inverse:
         back = np.linalg.inv(back)
     size = float(ds["voxel"])
@@ -150,16 +157,37 @@ def way_to(
     return way
 
 
-def _map(registration: xr.Dataset, by: str) -> Array:
+def map_of(registration: xr.Dataset | None, scan: str | None, by: str) -> Array | None:
+    """(4, 4): the map of a registration, or of one scan of several; None where none is given.
+
+    Raises
+    ------
+    SchemaError
+        Where it has none, or none of this scan.
+    ArgumentError
+        Where it has no inverse.
+    """
+    if registration is None:
+        return None
     name = next((n for n in MAPS if n in registration.variables), None)
-    if name is None or registration[name].shape != (4, 4):
+    found = None if name is None else registration[name]
+    if found is not None and "scan" in found.dims:
+        names = [str(n) for n in found["scan"].values]
+        if scan not in names:
+            raise SchemaError(
+                f"{by}: the registration is of several scans, and this one is not among them",
+                got=repr(scan),
+                expected="one of " + ", ".join(names),
+            )
+        found = found.isel(scan=names.index(scan))
+    if found is None or found.shape != (4, 4):
         raise SchemaError(
             f"{by}: the registration has no map",
             got=", ".join(f"{n}{v.shape}" for n, v in registration.variables.items()),
             expected="to_sample or to_fixed, (4, 4), from x, y, z, 1 to x, y, z, 1 in um",
             do="give what volume.register gave",
         )
-    out = np.asarray(registration[name].values, float)
+    out = np.asarray(found.values, float)
     affine.widths(out)  # raises for what has no inverse
     return out
 

@@ -62,6 +62,10 @@ def register(
     A quarter of the blocks is kept from the fit and tests it. Volumes are read in boxes; those that
     do not fit in memory are held at coarser voxels only, and of the finest just the blocks.
 
+    Streaks of few angles count as structure. Two scans share none; but two tomograms from parts of
+    one scan are alike where their streaks meet, which is turned by the angle between the parts.
+    Crop to where neighbouring angles are less than a voxel apart.
+
     Parameters
     ----------
     ds

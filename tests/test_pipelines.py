@@ -38,6 +38,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "tomogram.yaml": {"ingest.source": "169068.nxs", "ingest.sidecar": "169068.yaml", **SMALLER},
 }
 DEMO = "demo.yaml"
+CORRELATE = "correlate.yaml"
+"""Reads volumes that others make: tests/volume/test_correlate.py runs it."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_shipped_pipeline_is_tested() -> None:
-    assert {path.name for path in SHIPPED.glob("*.yaml")} == {*SETTINGS, DEMO}
+    assert {path.name for path in SHIPPED.glob("*.yaml")} == {*SETTINGS, DEMO, CORRELATE}
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -1,0 +1,81 @@
+"""The shipped pipeline brings scans that lie differently onto one grid, and they agree there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from tests.placed import UM
+from tests.registered import Balls, scan, similarity
+from zeoarray import pipeline, store
+
+SHIPPED = Path(__file__).parents[2] / "pipelines/correlate.yaml"
+SETTINGS = {"volume.register.blocks": "24", "volume.register.turn_deg": "5"}
+SCANS = {
+    "i13-2.6um": ((26, 54, 54), 5.0, similarity((0, 0, 0), (0, 0, 0))),
+    "i13-1.625um": ((28, 56, 56), 4.0, similarity((0.5, -1, 2), (6.0, -9.0, 4.0))),
+    "i13-0.8125um": ((30, 56, 56), 3.5, similarity((1, 0.5, -3), (-8.0, 5.0, 3.0), 1.003)),
+    "i13-0.325um": ((34, 56, 56), 3.0, similarity((-1, 0.5, 1), (10.0, 4.0, -5.0))),
+    "diad": ((24, 50, 50), 5.5, similarity((0.5, 1, 3), (12.0, -6.0, -4.0))),
+}
+"""Shape, voxel [um], and the map to the frame of the first."""
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Balls, xr.Dataset, xr.Dataset]:
+    """The sample, its joint node, and the mapping of grey levels."""
+    balls = Balls.draw(5, count=700, width=250.0)
+    root = tmp_path_factory.mktemp("joint") / "a.zarr"
+    for seed, (name, (shape, voxel, matrix)) in enumerate(SCANS.items()):
+        of = scan(balls, shape, voxel, matrix, noise=0.01, seed=seed)
+        if name == "diad":
+            of["attenuation"] = (0.2 + 0.5 * of["attenuation"]).assign_attrs(units="1/cm")
+        store.save(of, root, f"xct/{name}/volume/bin1")
+    _, _, matrix = SCANS["diad"]
+    coarse = scan(balls, (12, 25, 25), 11.0, matrix)
+    weight = np.stack([coarse["attenuation"].values, 1 - coarse["attenuation"].values])
+    phases = xr.Dataset(
+        {"weight": (("phase", *"zyx"), weight.astype("float32"))},
+        {**coarse.coords, "phase": ["sodium", "zinc"], "resolution": ((), 25.0, UM)},
+    )
+    store.save(phases, root, "xrdct/25um/phases")
+    read = pipeline.read(SHIPPED, given={"store": str(root), **SETTINGS})
+    made = pipeline.run(read)
+    assert made == [stage.into for stage in read.stages]
+    assert pipeline.run(read) == []
+    found = (store.open_node(root, node).load() for node in ("joint/main", "mapping/diad"))
+    return balls, *found  # type: ignore[return-value]
+
+
+def test_all_scans_agree_with_the_sample(
+    joint: tuple[Balls, xr.Dataset, xr.Dataset],
+) -> None:
+    balls, made, _ = joint
+    assert made["scan"].values.tolist() == list(SCANS)
+    truth = balls.at(*(made[d].values for d in "zyx"))
+    for name, one in zip(SCANS, made["attenuation"], strict=True):
+        valid = made["valid"].isel(resolution=list(SCANS).index(name)).values
+        assert 0.1 < valid.mean() <= 1, name
+        assert np.corrcoef(one.values[valid], truth[valid])[0, 1] > 0.97, name
+        # Also the grey levels, which DIAD's were not.
+        slope = np.polyfit(truth[valid], one.values[valid], 1)[0]
+        assert slope == pytest.approx(1, abs=0.08), name
+
+
+def test_phases_lie_where_the_tomogram_does(
+    joint: tuple[Balls, xr.Dataset, xr.Dataset],
+) -> None:
+    balls, made, _ = joint
+    truth = balls.at(*(made[d].values for d in "zyx"))
+    valid = made["weight_valid"][0].values
+    assert np.corrcoef(made["weight"][0, 0].values[valid], truth[valid])[0, 1] > 0.85
+    np.testing.assert_allclose(made["weight"][0].sum("phase").values[valid], 1, rtol=1e-4)
+
+
+def test_the_mapping_is_kept(joint: tuple[Balls, xr.Dataset, xr.Dataset]) -> None:
+    _, _, mapping = joint
+    wanted = (mapping["knot_from"] - 0.2) / 0.5
+    np.testing.assert_allclose(mapping["knot_to"][4:-4], wanted[4:-4], atol=0.06)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from tests import placed
 from tests.strategies import um
-from zeoarray import schema, store
+from zeoarray import patches, schema, store
 
 Array = np.ndarray[Any, Any]
 
@@ -221,11 +222,22 @@ def powder() -> xr.Dataset:
     return schema.describe(ds, schema.POWDER).assign_attrs(sample="Zn13X")
 
 
+def places_of_patches() -> xr.Dataset:
+    return placed.places(placed.volume(), support=9.0, overlap=0.5)
+
+
+def cut(voxel: float = PIXEL) -> xr.Dataset:
+    return patches.extract(places_of_patches(), volume=placed.volume(), voxel=voxel)
+
+
 NODES = {
     "xct/i13/scan": scan, "xct/i13/axis": axis, "xct/i13/rings": rings, "xct/i13/frames": frames,
     "xct/i13/drift": drift, "xct/i13/volume/bin1": volume, "xrdct/25um/sinogram": sinogram,
     "xrdct/25um/references": references, "xrdct/25um/phases": phases,
     "xrdct/25um/isolation": isolation, "xrdct/25um/peaks": peaks, "powder/Zn13X": powder,
+    "patches/sr/places": places_of_patches, "patches/sr/fine": cut,
+    "patches/sr/coarse": lambda: cut(2 * PIXEL),
+    "patches/sr/fine-statistics": lambda: patches.statistics(cut()),
 }  # fmt: skip
 
 

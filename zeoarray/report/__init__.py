@@ -9,7 +9,9 @@ from __future__ import annotations
 from zeoarray.report import (  # noqa: F401  imported to register their sections, in this order
     against_truth,
     diffraction,
+    patches,
     phases,
+    registration,
     scans,
     tomograms,
 )

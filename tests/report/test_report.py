@@ -37,7 +37,7 @@ from zeoarray.store import places
 
 NOT_HERE = ("Rings of slices", "Agreement with another reconstruction", "Overlap of a full circle",
             "Detector frames", "Voxels", "Positions of the beam", "Parallax",
-            "Phases of rays")  # fmt: skip
+            "Phases of rays", "Registration", "Scans in one frame")  # fmt: skip
 """Sections of nodes that the small store has not."""
 
 

@@ -18,6 +18,7 @@ from zeoarray.plot.lines import (
 )
 from zeoarray.plot.montage import montage
 from zeoarray.plot.panels import difference, histogram, image, separation
+from zeoarray.plot.registration import checkerboard, residuals, shell_correlation
 from zeoarray.plot.rings import rings
 from zeoarray.plot.slices import slices
 
@@ -25,6 +26,7 @@ __all__ = [
     "axis",
     "axis_line",
     "axis_metric",
+    "checkerboard",
     "comparison",
     "difference",
     "drift",
@@ -36,8 +38,10 @@ __all__ = [
     "montage",
     "pattern",
     "profile",
+    "residuals",
     "ring_scores",
     "rings",
     "separation",
+    "shell_correlation",
     "slices",
 ]

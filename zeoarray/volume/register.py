@@ -105,7 +105,8 @@ def register(
         ``to_fixed`` (4, 4), from positions x, y, z [um] in `ds` to those in `fixed`, with the
         ``covariance`` of its ``parameter`` (small changes in the fixed frame, about ``about``);
         the predicted error, the figures by which it was tested, the blocks' residuals, the Fourier
-        shell correlation, ``trusted``, and in the attribute `reasons` why not.
+        shell correlation, ``trusted``, and in the attribute `reasons` why not. The attributes
+        `moving` and `fixed` name the nodes of both volumes, where they are of a store.
 
     Raises
     ------
@@ -145,7 +146,9 @@ def register(
                 "bear out",
                 do="give a start near the answer, another model, or accept=True to have it",
             )
-    return out.assign_attrs(ds.attrs | out.attrs)
+    # So that who looks at the result later finds what it is about.
+    nodes = {k: d.attrs["node"] for k, d in (("moving", ds), ("fixed", fixed)) if "node" in d.attrs}
+    return out.assign_attrs(ds.attrs | out.attrs | nodes)
 
 
 def _array(ds: xr.Dataset, name: str | None, which: str) -> xr.DataArray:

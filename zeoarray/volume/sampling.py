@@ -31,6 +31,8 @@ TOGETHER = 16
 """Rows that are made at once where they fit: the volume's chunks are as high."""
 HELD = 1 << 26
 """A volume of fewer bytes may be kept in memory from block to block."""
+DECODED = 1 << 25
+"""Bytes of chunks that are being decoded, where a volume is read in boxes: measured."""
 FWHM = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a Gaussian, in standard deviations."""
 
@@ -199,6 +201,7 @@ def planned(source: xr.Variable, way: Way, name: str) -> bool:
         rows = sizes["batch"] * math.prod(way.plane)
         tiles = (2 if way.method == "cubic" else 1) * math.prod(tile)
         block += 4 * lead * (tiles + rows) + 2 * rows + 32 * math.prod(way.plane)
+        block += 0 if fixed else DECODED
         return Memory(fixed, block)
 
     kernel = Kernel(

@@ -40,6 +40,8 @@ SETTINGS: dict[str, dict[str, str]] = {
 DEMO = "demo.yaml"
 CORRELATE = "correlate.yaml"
 """Reads volumes that others make: tests/volume/test_correlate.py runs it."""
+PATCHES = "patches.yaml"
+"""The same: tests/patches/test_shipped.py runs it."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_shipped_pipeline_is_tested() -> None:
-    assert {path.name for path in SHIPPED.glob("*.yaml")} == {*SETTINGS, DEMO, CORRELATE}
+    assert {path.name for path in SHIPPED.glob("*.yaml")} == {*SETTINGS, DEMO, CORRELATE, PATCHES}
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -11,6 +11,9 @@ import xarray as xr
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from zeoarray import schema
+from zeoarray.kernels import transform
+
 Array = np.ndarray[Any, Any]
 
 
@@ -100,8 +103,27 @@ def error(found: Array, truth: Array, fixed: xr.Dataset, moving: xr.Dataset) -> 
     return float(np.sqrt((apart**2).sum(axis=1).mean()))
 
 
+def answer(truth: Array, seed: int) -> xr.Dataset:
+    """What a registration of the similarity model may find, off as its covariance says."""
+    names, fields = transform.basis("similarity")
+    sigma = np.array([0.05] * 3 + [2e-4] * 3 + [1e-4])
+    off = sigma * np.random.default_rng(seed).normal(size=len(names))
+    change = transform.change(np.einsum("p,pij->ij", off, fields), np.zeros(3))
+    ds = xr.Dataset(
+        {
+            "to_fixed": (("to", "from"), change @ truth),
+            "covariance": (("parameter", "other"), np.diag(sigma**2)),
+            "about": ("axis", np.zeros(3)),
+            "trusted": ((), True),
+        },
+        {"parameter": list(names), "axis": list("xyz")},
+    )
+    return schema.describe(ds, schema.REGISTRATION).assign_attrs(model="similarity")
+
+
 # --- for the laws ------------------------------------------------------------------------------
 SMALL = (20, 21, 20)
+PLACE = ((0.5, -1.0, 3.0), (4.0, -2.0, 1.5), 1.002)
 
 
 def _small(seed: int) -> xr.Dataset:
@@ -116,6 +138,7 @@ def _its_fixed(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
 
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "volume.register": st.integers(1, 3).map(_small),
+    "volume.connect": st.integers(0, 9).map(lambda seed: answer(similarity(*PLACE), seed)),
 }
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.register.fixed": _its_fixed,
@@ -123,4 +146,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "volume.register.turn_deg": lambda ds: st.just(3.0),
     "volume.register.blocks": lambda ds: st.just(10),
     "volume.register.accept": lambda ds: st.just(True),
+    "volume.connect.scans": lambda ds: st.just((("a", "b"),)),
+    "volume.connect.reference": lambda ds: st.sampled_from(["a", "b"]),
+    **{f"volume.connect.pair{n}": lambda ds: st.none() for n in range(2, 11)},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zeoarray.volume.connect import connect
 from zeoarray.volume.cut import bin, crop
 from zeoarray.volume.grids import grid
 from zeoarray.volume.harmonize import apply_mapping, harmonize
@@ -13,6 +14,7 @@ from zeoarray.volume.resample import resample
 __all__ = [
     "apply_mapping",
     "bin",
+    "connect",
     "crop",
     "grid",
     "harmonize",

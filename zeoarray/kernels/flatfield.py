@@ -263,7 +263,7 @@ def minus_log(ratio: Any, *, floor: float = 1e-5) -> tuple[Any, Any]:
 
 
 def _air_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    # The piece as floats, its air, whether it is lit, and the quotient; float64 positions of a line.
+    # The piece as floats, its air, whether it is lit, the quotient; positions of a line.
     return Memory(0, 17 * max(PIECE, sizes["u"]) + 16 * sizes["u"] + 16 * sizes["batch"])
 
 

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from xarray.core import indexing
 
 from tests.registered import Balls, scan, similarity
-from tests.report.test_report import drawn, facts, text_of, warned
+from tests.report import stores
+from tests.report.test_report import Huge, drawn, facts, text_of, warned
 from zeoarray import plot, report, schema, store
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.kernels import transform
 from zeoarray.report import registration as sections
+from zeoarray.report import sample
 from zeoarray.report.blocks import Block, Note, Picture, Table
 from zeoarray.report.contents import Contents, Node
 from zeoarray.report.registry import Around
@@ -111,6 +114,23 @@ def test_without_the_volumes_the_figures_stand_alone(found: xr.Dataset) -> None:
     bare = drawn(sections.registration, found.isel(frequency=slice(0, 0)))
     assert len([b for b in bare if isinstance(b, Picture)]) == 1
     assert "both show the same down to" not in facts(bare)
+
+
+def test_of_volumes_larger_than_memory_little_is_read(found: xr.Dataset) -> None:
+    huge = {name: Huge((12_000, 16_000, 16_000)) for name in (FIXED, MOVING)}
+    volumes = [
+        (name, xr.Dataset(
+            {"attenuation": (("z", "y", "x"), indexing.LazilyIndexedArray(one))},
+            {d: stores.places(d, n) for d, n in zip("zyx", one.shape, strict=True)},
+        ))
+        for name, one in huge.items()
+    ]  # fmt: skip
+    turned = found.assign(to_fixed=(("to", "from"), similarity((0.5, 0, 3.0), (400, -900, 50))))
+    blocks = drawn(sections.registration, turned, *volumes)
+    assert len([b for b in blocks if isinstance(b, Picture)]) == 6
+    for one in huge.values():
+        assert one.largest <= sample.HELD
+        assert 0 < one.read < 2 * sample.HELD
 
 
 def test_scans_in_one_frame_are_listed(found: xr.Dataset) -> None:

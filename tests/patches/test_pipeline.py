@@ -18,7 +18,7 @@ stages:
   - measure: patches.place
     from: xct/fine/volume
     into: patches/sr/places
-    with: {{size: 8.0, support: 6.0, overlap: 0.5, threshold: 0.0, along: y}}
+    with: {{size: 8.0, support: 6.0, overlap: 0.0, threshold: 0.0, along: y}}
   - from: patches/sr/places
     into: patches/sr/fine
     block: {block}
@@ -38,7 +38,7 @@ stages:
 """
 
 
-@pytest.mark.parametrize("block", [64, 128])
+@pytest.mark.parametrize("block", [16, 64])
 def test_a_set_is_made_by_a_pipeline(tmp_path: Path, block: int) -> None:
     path = tmp_path / "s.zarr"
     fine, coarse = volume((40, 160, 24), 2.0), volume((20, 80, 12), 4.0)

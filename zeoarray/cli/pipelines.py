@@ -186,7 +186,7 @@ def format_seconds(seconds: float) -> str:
     Examples
     --------
     >>> format_seconds(0.0124), format_seconds(75.0), format_seconds(7300.0)
-    ('12 ms', '1 min 15 s', '2 h 2 min')
+    ('12 ms', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 1:
         return f"{1e3 * seconds:.0f} ms"

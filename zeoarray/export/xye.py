@@ -102,7 +102,7 @@ def to_xye(
     ...     _ = to_xye(ds, f"{folder}/a.xy")
     ...     lines = Path(f"{folder}/a.xy").read_text("utf-8").splitlines()
     >>> lines[-2:]
-    ['4.918001 8', '5.410118 9']
+    ['4.917512 8', '5.409612 9']
     """
     target = Path(out)
     kind = target.suffix.lower()

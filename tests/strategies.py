@@ -59,6 +59,8 @@ class Case:
 SMALL = (1, 7)
 LARGE = {1: 100_000, 2: 400, 3: 80}
 """Size of each core dim, by how many the first input has, where memory is measured."""
+SLOW = {"center_opposite.find_center_opposite": 64}
+"""The same, of kernels that look long at noise."""
 
 DTYPES: dict[str, tuple[str, ...]] = {
     "windows.bin_all": ("bool", "uint8"),
@@ -629,7 +631,8 @@ def calls_of(draw: Draw, contract: Kernel, large: bool = False) -> Case:
     """One call of a kernel, its arrays without batch dims and read-only."""
     dims = dict.fromkeys(d for group in contract.inputs for d in group)
     if large:
-        size = diffracted.LARGE.get(contract.name, LARGE[len(contract.inputs[0])])
+        size = LARGE[len(contract.inputs[0])]
+        size = (diffracted.LARGE | SLOW).get(contract.name, size)
         sizes = dict.fromkeys(dims, size)
     else:
         sizes = {d: draw(st.integers(*SMALL)) for d in dims}

@@ -17,6 +17,7 @@ import psutil
 from zeoarray import cluster, pipeline
 from zeoarray.chunks import format_bytes
 from zeoarray.cli import shipped
+from zeoarray.cli.progress import format_seconds
 from zeoarray.cluster.model import size
 from zeoarray.errors import ArgumentError, SourceError
 
@@ -178,21 +179,3 @@ def timed(stages: list[pipeline.Timed], workers: int) -> list[str]:
     least = "" if whole else "more than "
     out.append(f"{least}{format_seconds(total)} with {workers} workers, if the disk keeps up")
     return out
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a time as people say it.
-
-    Examples
-    --------
-    >>> format_seconds(0.0124), format_seconds(75.0), format_seconds(7300.0)
-    ('12 ms', '1 min 15 s', '2 h 1 min')
-    """
-    if seconds < 1:
-        return f"{1e3 * seconds:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

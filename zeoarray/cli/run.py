@@ -11,7 +11,10 @@ import click
 
 from zeoarray import pipeline
 from zeoarray.cli import pipelines
-from zeoarray.cli.progress import counts
+from zeoarray.cli.progress import stages
+
+MOST = 6
+"""Nodes that are listed by name at the end: of more, their number is told."""
 
 
 @click.command("run")
@@ -43,7 +46,8 @@ def command(
     loaded = pipelines.read(file, given)
     if prune:
         loaded = pipeline.prune(loaded)
-    with _interruptible(), where.started() as workers, counts() as tell:
+    kinds = {stage.into: stage.kind for stage in loaded.stages}
+    with _interruptible(), where.started() as workers, stages(kinds) as tell:
         pipeline.plan(loaded, memory=workers.memory)
         made = pipeline.run(
             loaded,
@@ -56,12 +60,16 @@ def command(
             verify=verify,
             progress=tell,
         )
-    whole = [stage.into for stage in loaded.stages if stage.into not in made]
-    for node in made:
-        click.echo(f"made {node}")
+    whole = [node for node in kinds if node not in made]
+    if made:
+        click.echo(f"made {_listed(made)}")
     if whole:
-        click.echo(f"whole already: {', '.join(whole)}")
+        click.echo(f"whole already: {_listed(whole)}")
     click.echo(f"look at it: zeoarray info {loaded.store}")
+
+
+def _listed(nodes: list[str]) -> str:
+    return ", ".join(nodes) if len(nodes) <= MOST else f"{len(nodes)} nodes"
 
 
 @contextmanager

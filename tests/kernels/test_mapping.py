@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 import scipy.stats
 
 from zeoarray.errors import ArgumentError
@@ -55,8 +56,21 @@ def test_peaks_are_where_materials_are() -> None:
     assert mapping.peaks(np.full(9, 4.0)).tolist() == [4.0]
 
 
+def test_prominent_maxima_are_those_of_scipy() -> None:
+    """Of smooth curves, of rough ones, and of steps with flat tops and equal heights."""
+    rng = np.random.default_rng(0)
+    curves = [rng.normal(size=60).cumsum() for _ in range(20)]
+    curves += [rng.integers(0, 4, 40).astype(float) for _ in range(40)]
+    for curve in [*curves, np.zeros(5), np.arange(6.0)]:
+        for least in (0.5, 1.0, 2.5):
+            wanted, _ = scipy.signal.find_peaks(curve, prominence=least)
+            np.testing.assert_array_equal(mapping.prominent(curve, least), wanted)
+
+
 def test_rank_correlation_is_spearmans() -> None:
     a = rng.normal(size=500)
     b = a + rng.normal(size=500)
     assert mapping.rank_correlation(a, b) == pytest.approx(scipy.stats.spearmanr(a, b)[0])
+    tied = scipy.stats.spearmanr(a.round(1), b.round(1))[0]
+    assert mapping.rank_correlation(a.round(1), b.round(1)) == pytest.approx(tied)
     assert mapping.rank_correlation(a, np.ones(500)) == 0

@@ -1,4 +1,4 @@
-"""Batches of shuffled 3-D patches, beside xbatcher and a plain PyTorch dataset over zarr-python."""
+"""Batches of shuffled 3-D patches, beside xbatcher, PyTorch, tensorstore and reading alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import concurrent.futures as cf
 import itertools
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import tensorstore
 import torch
 import xarray as xr
 import xbatcher
@@ -20,54 +24,85 @@ import zarr
 import zeoarray.torch
 from benchmarks.harness import FILES, drop_cache, table
 from zeoarray import patches, store
-from zeoarray.store import encode
+from zeoarray.store import encode, shards
 
-NBYTES = 1 << 28
-"""Of the patches of one table row."""
+NBYTES = 3 << 29
+"""Of the patches of one table row: epochs of seconds, beside which a worker's start is short."""
 BATCH, WORKERS = 32, 2
-CODECS = {"LZ4": ("lz4", 5), "Zstandard": ("zstd", 3), "none": ("lz4", 0)}
+SIDES = (32, 64, 128)
+CODECS = {"none": ("lz4", 0), "LZ4": ("lz4", 5), "Zstandard": ("zstd", 3)}
+NODE, NAME = "patches/one/fine", "attenuation"
 
 
-def volume_of(side: int, count: int) -> xr.Dataset:
-    """A tomogram's values: grains of a few per cent, noise of a few more."""
-    rng = np.random.default_rng(0)
-    values = np.repeat(rng.normal(1, 0.05, (count * side // 8, side // 8, side // 8)), 8, axis=0)
-    values = values.repeat(8, axis=1).repeat(8, axis=2)
-    values = (values + 0.05 * rng.standard_normal(values.shape, np.float32)).astype(np.float32)
-    um = {"units": "um"}
-    axes = {d: (d, np.arange(n, dtype=float), um)
-            for d, n in zip("zyx", values.shape, strict=True)}  # fmt: skip
-    return xr.Dataset({"attenuation": (("z", "y", "x"), values, {"units": "1/cm"})},
-                      {**axes, "resolution": ((), 1.0, um)})  # fmt: skip
-
-
-def stores(side: int, codec: str) -> tuple[Path, Path, Path]:
+@dataclass(frozen=True)
+class Files:
     """The same patches as our store, as a volume in chunks of a patch, and as one raw file."""
-    folder = FILES / "loader" / f"{codec}-{side}"
-    ours, theirs, raw = folder / "ours.zarr", folder / "volume.zarr", folder / "raw"
-    if not raw.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        volume = volume_of(side, NBYTES // (4 * side**3))
-        places = patches.place(volume, size=float(side), threshold=-9.0, splits={"train": 1.0})
-        cut = patches.extract(places, volume=volume)
-        encode.CNAME, encode.CLEVEL = CODECS[codec]  # type: ignore[misc]
-        store.save(cut, ours, "patches/one/fine")
-        packed = [zarr.codecs.BloscCodec(cname=encode.CNAME, clevel=encode.CLEVEL,
-                                         shuffle="bitshuffle", typesize=4)]  # fmt: skip
-        volume.to_zarr(theirs, zarr_format=3, consolidated=False, encoding={
-            "attenuation": {"chunks": (side, side, side), "compressors": packed}})  # fmt: skip
-        raw.write_bytes(cut["attenuation"].values.tobytes())
-    return ours, theirs, raw
+
+    side: int
+    codec: str
+
+    @property
+    def folder(self) -> Path:
+        return FILES / "loader" / str(self.side)
+
+    @property
+    def ours(self) -> Path:
+        return self.folder / f"{self.codec}.zarr"
+
+    @property
+    def volume(self) -> Path:
+        return self.folder / f"{self.codec}-volume.zarr"
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "raw"
+
+    @property
+    def count(self) -> int:
+        return int(NBYTES // (4 * self.side**3))
+
+    def made(self) -> Files:
+        """Write what is not there yet."""
+        if self.volume.exists():
+            return self
+        values = grains(self.side, self.count)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.raw.exists():
+            values.tofile(self.raw)
+        cname, level = CODECS[self.codec]
+        at = {n: ("patch", np.arange(self.count, dtype=float)) for n in ("z0", "y0", "x0")}
+        cut = xr.Dataset(
+            {NAME: (("patch", "channel", "z", "y", "x"), values[:, None])},
+            {**at, "split": ("patch", np.full(self.count, "train"))},
+        )
+        with mock.patch.multiple(encode, CNAME=cname, CLEVEL=level):
+            store.save(cut, self.ours, NODE)
+        packed = [zarr.codecs.BloscCodec(cname=cname, clevel=level, shuffle="bitshuffle",
+                                         typesize=4)]  # fmt: skip
+        whole = xr.Dataset({NAME: (("z", "y", "x"), values.reshape(-1, *values.shape[2:]))})
+        whole.to_zarr(self.volume, zarr_format=3, consolidated=False, encoding={
+            NAME: {"chunks": (self.side,) * 3, "compressors": packed}})  # fmt: skip
+        return self
 
 
-def ours_numpy(path: Path, side: int) -> Iterable[Any]:
-    return patches.loader(path, "patches/one", ["fine"], normalize=False, batch=BATCH,
+def grains(side: int, count: int) -> np.ndarray:
+    """(patch, z, y, x): a tomogram's values: grains of a few per cent, noise of a few more."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((count, side, side, side), np.float32)
+    values *= 0.05
+    for patch in values:
+        patch += rng.normal(1, 0.05, (side // 8,) * 3).astype("f4").repeat(8, 0).repeat(
+            8, 1).repeat(8, 2)  # fmt: skip
+    return values
+
+
+def ours_numpy(files: Files) -> Iterable[Any]:
+    return patches.loader(files.ours, "patches/one", ["fine"], normalize=False, batch=BATCH,
                           threads=WORKERS)  # fmt: skip
 
 
-def ours_torch(path: Path, side: int) -> Iterable[Any]:
-    source = patches.loader(path, "patches/one", ["fine"], normalize=False, batch=BATCH)
+def ours_torch(files: Files) -> Iterable[Any]:
+    source = patches.loader(files.ours, "patches/one", ["fine"], normalize=False, batch=BATCH)
     return zeoarray.torch.loader(source, workers=WORKERS)
 
 
@@ -84,97 +119,168 @@ class Plain(torch.utils.data.Dataset[Any]):
         return torch.from_numpy(self._opened()[index])
 
     def _opened(self) -> Any:
-        self.array = self.array or zarr.open_array(self.path / "patches/one/fine/attenuation")
+        self.array = self.array or zarr.open_array(self.path / NODE / NAME)
         return self.array
 
 
-def plain(path: Path, side: int) -> Iterable[Any]:
+def plain(files: Files) -> Iterable[Any]:
     return torch.utils.data.DataLoader(
-        Plain(path), batch_size=BATCH, shuffle=True, num_workers=WORKERS
+        Plain(files.ours), batch_size=BATCH, shuffle=True, num_workers=WORKERS
     )
 
 
 class Generated(torch.utils.data.Dataset[Any]):
     """xbatcher's generator as a dataset, as its own documentation does it."""
 
-    def __init__(self, path: Path, side: int) -> None:
-        ds = xr.open_zarr(path, consolidated=False, chunks=None)
+    def __init__(self, files: Files) -> None:
+        ds = xr.open_zarr(files.volume, consolidated=False, chunks=None)
         self.generator = xbatcher.BatchGenerator(
-            ds[["attenuation"]], input_dims=dict.fromkeys("zyx", side)
+            ds[[NAME]], input_dims=dict.fromkeys("zyx", files.side)
         )
 
     def __len__(self) -> int:
         return len(self.generator)
 
     def __getitem__(self, index: int) -> Any:
-        return torch.from_numpy(self.generator[index]["attenuation"].values)
+        return torch.from_numpy(self.generator[index][NAME].values)
 
 
-def theirs(path: Path, side: int) -> Iterable[Any]:
+def theirs(files: Files) -> Iterable[Any]:
     return torch.utils.data.DataLoader(
-        Generated(path, side), batch_size=BATCH, shuffle=True, num_workers=WORKERS
+        Generated(files), batch_size=BATCH, shuffle=True, num_workers=WORKERS
     )
 
 
-def raw(path: Path, side: int) -> Iterable[Any]:
-    """The same bytes in the same order, as they lie in a file."""
-    nbytes = 4 * side**3
-    rows = np.random.default_rng(0).permutation(NBYTES // nbytes)
-    file = os.open(path, os.O_RDONLY)
+def order(files: Files) -> list[np.ndarray]:
+    rows = np.random.default_rng(0).permutation(files.count)
+    return [rows[k : k + BATCH] for k in range(0, len(rows), BATCH)]
 
-    def read(part: np.ndarray) -> np.ndarray:
-        out = np.empty((len(part), nbytes), np.uint8)
-        for place, row in enumerate(part):
+
+def by_tensorstore(files: Files) -> Iterator[Any]:
+    """A batch as one request, the next one under way: as fast as the library is."""
+    array = tensorstore.open(
+        {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(files.ours / NODE / NAME)}},
+        context=tensorstore.Context({"data_copy_concurrency": {"limit": WORKERS},
+                                     "file_io_concurrency": {"limit": WORKERS}}),
+        read=True,
+    ).result()  # fmt: skip
+    running: list[Any] = []
+    for rows in order(files):
+        running.append(array.oindex[rows].read())
+        if len(running) > WORKERS:
+            yield running.pop(0).result()
+    for future in running:
+        yield future.result()
+
+
+def ahead(read: Callable[[np.ndarray], np.ndarray], files: Files) -> Iterator[np.ndarray]:
+    """Batches by two threads; no more at once than the loader reads ahead."""
+    with cf.ThreadPoolExecutor(WORKERS) as pool:
+        running: list[cf.Future[np.ndarray]] = []
+        for rows in order(files):
+            running.append(pool.submit(read, rows))
+            if len(running) > 2 * WORKERS:
+                yield running.pop(0).result()
+        for future in running:
+            yield future.result()
+
+
+def values_alone(files: Files) -> Iterator[np.ndarray]:
+    """The decoded values, as they lie in a file, in shuffled order into new arrays."""
+    nbytes = 4 * files.side**3
+    file = os.open(files.raw, os.O_RDONLY)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), nbytes), np.uint8)
+        for place, row in enumerate(rows):
             os.preadv(file, [out[place]], int(row) * nbytes)
         return out
 
-    with cf.ThreadPoolExecutor(WORKERS) as pool:
-        parts = [rows[k : k + BATCH] for k in range(0, len(rows), BATCH)]
-        # No more at once than the loader reads ahead.
-        for k in range(0, len(parts), 2 * WORKERS):
-            yield from pool.map(read, parts[k : k + 2 * WORKERS])
+    yield from ahead(read, files)
     os.close(file)
 
 
-def rate(make: Callable[[Path, int], Iterable[Any]], path: Path, side: int, cold: bool) -> float:
-    """MB/s of one epoch, the start of workers included."""
+def bytes_alone(files: Files) -> Iterator[np.ndarray]:
+    """The bytes of the store, in the same order, into new arrays: nothing is decoded."""
+    rows_of = shards.rows(files.ours, NODE, NAME)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        out = np.empty(len(rows) * (4 * files.side**3 + shards.HEADER), np.uint8)
+        at = 0
+        for row in rows:
+            with rows_of.found(int(row)) as (file, offset, nbytes):
+                at += os.preadv(file, [out[at : at + nbytes]], offset)
+        return out
+
+    yield from ahead(read, files)
+    rows_of.close()
+
+
+def seconds(make: Callable[[Files], Iterable[Any]], files: Files, cold: bool) -> float:
+    """Of one epoch, the start of workers included."""
     if cold:
-        drop_cache(path)
-    batches = iter(make(path, side))
+        drop_cache(files.folder)
     start = time.perf_counter()
-    count = sum(1 for _ in batches)
-    if not count:
-        raise RuntimeError(f"{path}: no batches")
-    return NBYTES / 1e6 / (time.perf_counter() - start)
+    count = sum(1 for _ in make(files))
+    if count != len(order(files)):
+        raise RuntimeError(f"{files}: {count} batches")
+    return time.perf_counter() - start
 
 
-def main() -> str:
+MAKERS: dict[str, Callable[[Files], Iterable[Any]]] = {
+    "values": values_alone,
+    "bytes": bytes_alone,
+    "ours": ours_numpy,
+    "torch": ours_torch,
+    "tensorstore": by_tensorstore,
+    "plain": plain,
+    "xbatcher": theirs,
+}
+HEAD = ("patch", "codec", "cache", "values alone MB/s", "bytes alone", "NumPy loader",
+        "torch loader", "tensorstore", "plain dataset", "xbatcher", "ours/values", "ours/bytes",
+        "torch/values", "torch/bytes", "torch/plain", "torch/xbatcher")  # fmt: skip
+
+
+def agrees(files: Files) -> bool:
+    """Whether some batches hold what the raw file does."""
+    true = np.memmap(files.raw, np.float32, "r").reshape(-1, 1, *(files.side,) * 3)
+    return all(
+        np.array_equal(np.asarray(batch["fine"]), true[np.asarray(batch["patch"])])
+        for make in (ours_numpy, ours_torch)
+        for batch in itertools.islice(make(files), 2)
+    )
+
+
+def row(files: Files, cold: bool) -> list[str]:
+    took = {name: seconds(make, files, cold) for name, make in MAKERS.items()}
+    rate = {name: NBYTES / 1e6 / s for name, s in took.items()}
+    ratios = [took[b] / took[a] for a, b in (
+        ("ours", "values"), ("ours", "bytes"), ("torch", "values"), ("torch", "bytes"),
+        ("torch", "plain"), ("torch", "xbatcher"))]  # fmt: skip
+    return [f"{files.side}^3", files.codec, "cold" if cold else "warm",
+            *(f"{v:.0f}" for v in rate.values()), *(f"{v:.2f}" for v in ratios)]  # fmt: skip
+
+
+def main(sides: Iterable[int] = SIDES) -> str:
     rows = []
-    for side, codec in itertools.product((32, 64, 128), CODECS):
-        ours, volume, file = stores(side, codec)
-        for state in ("cold", "warm"):
-            found = {
-                name: rate(make, path, side, state == "cold")
-                for name, make, path in (
-                    ("raw", raw, file),
-                    ("ours", ours_numpy, ours),
-                    ("torch", ours_torch, ours),
-                    ("plain", plain, ours),
-                    ("xbatcher", theirs, volume),
-                )
-            }
-            rows.append(
-                [f"{side}^3", codec, state, *(f"{v:.0f}" for v in found.values()),
-                 f"{found['ours'] / found['raw']:.2f}", f"{found['ours'] / found['plain']:.1f}",
-                 f"{found['ours'] / found['xbatcher']:.1f}",
-                 f"{found['torch'] / found['plain']:.1f}"]
-            )  # fmt: skip
-        shutil.rmtree(FILES / "loader" / f"{codec}-{side}")
-    head = ["patch", "codec", "cache", "raw MB/s", "NumPy loader", "torch loader", "plain dataset",
-            "xbatcher", "ours/raw", "ours/plain", "ours/xbatcher", "torch/plain"]  # fmt: skip
-    same = f"Epochs of {NBYTES >> 20} MiB, batches of {BATCH}, {WORKERS} workers, shuffled.\n\n"
-    return same + table(head, rows)
+    for side in sides:
+        for codec in CODECS:
+            files = Files(side, codec).made()
+            rows += [row(files, cold) for cold in (True, False)]
+            if not agrees(files):
+                raise RuntimeError(f"{files}: batches differ from what was written")
+        shutil.rmtree(files.folder)
+    return ABOUT + table(HEAD, rows)
+
+
+ABOUT = f"""Epochs of {NBYTES >> 20} MiB, batches of {BATCH}, shuffled, two workers each: processes
+for PyTorch, threads for the rest; the start of workers is counted. All rates are of values, that is
+of decoded bytes. "Values alone": the decoded values read from a file in the same manner. "Bytes
+alone": the bytes that our store holds, read and not decoded. Some batches of each row are compared
+with what was written.
+
+"""
 
 
 if __name__ == "__main__":
-    print(main())
+    print(main([int(s) for s in sys.argv[1:]] or SIDES))

@@ -62,6 +62,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The batches of this epoch that are left."""
+        return self._by_processes() if self._workers else self._by_threads()
+
+    def _by_threads(self) -> Iterator[dict[str, Any]]:
+        torch = _torch()
+        for made in self.source:
+            tensors = {name: torch.from_numpy(values) for name, values in made.items()}
+            yield {n: t.pin_memory() for n, t in tensors.items()} if self._pin else tensors
+
+    def _by_processes(self) -> Iterator[dict[str, Any]]:
         torch = _torch()
         epoch = self.source.epoch
         keys = [[(epoch, int(row)) for row in rows] for rows in self.source.left()]
@@ -86,8 +95,12 @@ class Batches:
         self.source.resume(state)
 
 
-def loader(source: Loader, *, workers: int = 2, pin_memory: bool = False) -> Batches:
-    """Give the batches of `source` as tensors, made by worker processes.
+def loader(source: Loader, *, workers: int = 0, pin_memory: bool = False) -> Batches:
+    """Give the batches of `source` as tensors, made by its threads or by worker processes.
+
+    Reading and decoding do not hold the interpreter, so that the threads of `source` are as many
+    processors at work. Batches of theirs are the arrays themselves; those of processes are copied
+    through shared memory. Processes are worth that where augmentation takes longer than reading.
 
     Order, splits, ranks, augmentation and resumption are those of `source`: the batches are the
     same whatever the number of workers.
@@ -98,16 +111,20 @@ def loader(source: Loader, *, workers: int = 2, pin_memory: bool = False) -> Bat
         As `zeoarray.patches.loader` gives it, with ``rank`` and ``ranks`` for distributed
         training.
     workers
-        Processes; 0 makes batches in this one.
+        Processes; 0 makes batches by the threads of `source`.
     pin_memory
         Whether batches lie in page-locked memory, for copies to a GPU.
 
     Raises
     ------
     DependencyError
-        Where PyTorch is not installed.
+        Where PyTorch is not installed, or memory shall be pinned and there is no GPU.
     """
-    _torch()
+    torch = _torch()
+    if pin_memory and not torch.cuda.is_available():
+        raise DependencyError(
+            "PyTorch finds no GPU that memory could be pinned for", do="pin_memory=False"
+        )
     return Batches(source, workers, pin_memory)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from zeoarray import patches, store
 from zeoarray.errors import ArgumentError, DependencyError, StoreError
 from zeoarray.kernels import augment, epochs
 from zeoarray.patches import Augmentation, Live, Loader
+from zeoarray.patches.buffers import Buffers
 from zeoarray.store import shards
 
 QUICK = settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -254,6 +256,57 @@ def test_without_pytorch_it_says_what_to_install(
     source = patches.loader(made[0], "patches/sr", ["fine"])
     with pytest.raises(DependencyError, match=r"zeoarray\[torch\]"):
         zeoarray.torch.loader(source)
+
+
+def test_memory_of_a_batch_is_used_again_only_when_nobody_holds_it() -> None:
+    buffers = Buffers(1)
+    first = buffers.empty((3, 4), np.float32)
+    at = first.ctypes.data
+    first[:] = 1
+    part = first[1:, ::2].view(np.int32)  # a view of a view holds it too
+    other = buffers.empty((3, 4), np.float32)
+    other[:] = 2
+    del first
+    assert buffers.empty((3, 4), np.float32).ctypes.data != at
+    np.testing.assert_array_equal(part.view(np.float32), 1)
+    del part
+    again = buffers.empty((2, 2), np.float64)  # smaller, and of another kind
+    assert again.ctypes.data == at
+    assert buffers.empty((99,), np.float64).shape == (99,)
+    assert pickle.loads(pickle.dumps(buffers)).empty((2,), bool).shape == (2,)
+
+
+def test_batches_that_are_held_stay_what_they_were(made: tuple[Path, xr.Dataset]) -> None:
+    path, cut = made
+    loader = patches.loader(path, "patches/sr", ["fine"], normalize=False, batch=3)
+    for batch in list(loader):
+        np.testing.assert_array_equal(batch["fine"], cut["attenuation"].values[batch["patch"]])
+
+
+def test_rows_that_compression_cannot_shrink(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 2**32, (3, 1, 8, 8, 8), np.uint32)
+    smooth = np.zeros_like(noise)
+    for name, values in {"noise": noise, "smooth": smooth}.items():
+        cut = xr.Dataset({"v": (("patch", "channel", "z", "y", "x"), values.repeat(400, 0))})
+        store.save(cut, tmp_path / "set.zarr", f"patches/{name}")
+        rows = shards.rows(tmp_path / "set.zarr", f"patches/{name}", "v")
+        rows = pickle.loads(pickle.dumps(rows))  # as a worker that is not forked gets it
+        with rows.found(401) as (_, _, nbytes):
+            assert (nbytes == 16 + values[1].nbytes) is (name == "noise")
+        out = np.empty(rows.row_shape, rows.dtype)
+        rows.read(401, out)
+        np.testing.assert_array_equal(out, values[1])
+        rows.close()
+
+
+def test_memory_is_pinned_for_a_gpu_only(
+    made: tuple[Path, xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    source = patches.loader(made[0], "patches/sr", ["fine"])
+    with pytest.raises(DependencyError, match="no GPU that memory could be pinned for"):
+        zeoarray.torch.loader(source, pin_memory=True)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

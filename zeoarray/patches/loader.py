@@ -21,6 +21,7 @@ from zeoarray.errors import ArgumentError
 from zeoarray.kernels import augment, epochs
 from zeoarray.labelled import known
 from zeoarray.patches import windows
+from zeoarray.patches.buffers import Buffers
 from zeoarray.patches.extract import extract
 from zeoarray.store import shards
 
@@ -29,6 +30,8 @@ Batch = dict[str, Array]
 
 AHEAD = 2
 """Batches that are read ahead, for each thread."""
+KEEP = 4
+"""Batches whose memory is kept while nobody holds them, for the next ones of the source."""
 
 
 class Source(Protocol):
@@ -38,7 +41,7 @@ class Source(Protocol):
     """(channel, z, y, x) of one patch."""
 
     def read(self, index: Array) -> Array:
-        """(patch, channel, z, y, x), float32."""
+        """(patch, channel, z, y, x), numbers: a new array, which is changed in place."""
 
 
 class Stored:
@@ -48,10 +51,11 @@ class Stored:
         self._rows = shards.rows(path, node, variable)
         self.shape = self._rows.row_shape
         self.per_shard = self._rows.per_shard
+        self._buffers = Buffers(KEEP)
 
     def read(self, index: Array) -> Array:
         """(patch, channel, z, y, x)."""
-        out = np.empty((len(index), *self.shape), self._rows.dtype)
+        out = self._buffers.empty((len(index), *self.shape), self._rows.dtype)
         for place, row in enumerate(index):
             self._rows.read(int(row), out[place])
         return out
@@ -216,8 +220,10 @@ class Loader:
         for name, source in self.sources.items():
             values = source.read(rows)
             if name in self.scale:
-                mean, deviation = (v.reshape(-1, 1, 1, 1) for v in self.scale[name])
-                values = np.asarray((values - mean) / deviation, dtype=np.float32)
+                mean, deviation = (np.float32(v).reshape(-1, 1, 1, 1) for v in self.scale[name])
+                values = values.astype(np.float32, copy=False)
+                values -= mean
+                values /= deviation
             out[name] = values
         if self.augmentation is not None:
             self._augment(out, rows, epoch, self.augmentation)

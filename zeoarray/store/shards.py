@@ -10,6 +10,8 @@ import json
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,10 @@ Array = np.ndarray[Any, Any]
 
 OPEN = 128
 """Shards that are kept open."""
+HEADER = 16
+"""Bytes before the values of a Blosc frame; its flags are the third of them."""
+STORED = 0x02
+"""Flag of a frame whose values follow as they are, since compression gained nothing."""
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Rows:
     _open: OrderedDict[int, _Shard] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _process: int = field(default_factory=os.getpid)
+    _local: threading.local = field(default_factory=threading.local)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -73,21 +80,52 @@ class Rows:
         StoreError
             Where the shard is missing, torn or damaged.
         """
-        number, place = divmod(row, self.per_shard)
-        with self._lock:
-            shard = self._shard(number)
-            file, (offset, nbytes) = os.dup(shard.file), (int(n) for n in shard.index[place])
-        try:
-            data = os.pread(file, nbytes, offset)
-        finally:
-            os.close(file)
-        if len(data) != nbytes:
-            raise self._damaged(number, f"{len(data)} of {nbytes} bytes of row {row}")
+        with self.found(row) as (file, offset, nbytes):
+            if nbytes == HEADER + out.nbytes:
+                # Most likely not compressed: then the values need no copy.
+                head = bytearray(HEADER)
+                got = os.preadv(file, [head, out.reshape(-1).view(np.uint8)], offset)
+                if got == nbytes and head[2] & STORED:
+                    return
+            data = self._scratch(nbytes)
+            got = os.preadv(file, [data], offset)
+        if got != nbytes:
+            raise self._damaged(row // self.per_shard, f"{got} of {nbytes} bytes of row {row}")
         try:
             numcodecs.blosc.use_threads = False
             numcodecs.blosc.decompress(data, out)
         except (RuntimeError, ValueError) as error:
-            raise self._damaged(number, f"row {row}: {error}") from error
+            raise self._damaged(row // self.per_shard, f"row {row}: {error}") from error
+
+    @contextmanager
+    def found(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Where the bytes of one row are: an open file, the first of them, and how many.
+
+        Raises
+        ------
+        StoreError
+            Where the shard is missing or torn.
+        """
+        number, place = divmod(row, self.per_shard)
+        with self._lock:
+            shard = self._shard(number)
+            # Another thread may close the shard while this one reads.
+            file, (offset, nbytes) = os.dup(shard.file), (int(n) for n in shard.index[place])
+        try:
+            yield file, offset, nbytes
+        finally:
+            os.close(file)
+
+    def _scratch(self, nbytes: int) -> memoryview:
+        """Memory of this thread for the bytes of one row."""
+        held = getattr(self._local, "data", None)
+        if held is None or len(held) < nbytes:
+            held = self._local.data = bytearray(nbytes)
+        return memoryview(held)[:nbytes]
+
+    def __reduce__(self) -> tuple[type[Rows], tuple[Any, ...]]:
+        # Open files and locks stay here.
+        return Rows, (self.folder, self.shape, self.dtype, self.per_shard)
 
     def _shard(self, number: int) -> _Shard:
         if self._process != os.getpid():

@@ -47,6 +47,21 @@ PHASE = """
 """
 
 
+AXIS = """
+- measure: xct.find_center
+  from: xct/a/scan
+  into: xct/a/axis
+"""
+VOLUME = """
+- from: xct/a/scan
+  into: xct/a/volume
+  steps:
+    - xct.normalize
+    - xct.minus_log
+    - xct.reconstruct: {axis: xct/a/axis}
+"""
+
+
 def whole(path: Path) -> xr.Dataset:
     """The same steps on the whole scan in memory."""
     ds = store.open_node("a.zarr", "xct/a/scan", chunked=False).load()
@@ -69,6 +84,16 @@ def test_blocks_give_what_the_whole_gives(yaml: Write, stages: str) -> None:
     assert made.attrs["steps"] == json.loads(json.dumps(expected.attrs["steps"]))
     assert store.nodes(Path("a.zarr").resolve()) == ["xct/a/absorbance", "xct/a/scan"]
     assert zeoarray.store.verify("a.zarr") == []
+
+
+@pytest.mark.filterwarnings("ignore::zeoarray.kernels.axis_line.AxisWarning")  # it is noise
+def test_what_goes_on_after_a_measure_takes_what_was_measured(yaml: Write) -> None:
+    pipeline.run(pipeline.read(yaml(AXIS, "first.yaml")))
+    assert pipeline.run(pipeline.read(yaml(AXIS + VOLUME))) == ["xct/a/volume"]
+    axis, volume = (store.open_node("a.zarr", f"xct/a/{n}").load() for n in ("axis", "volume"))
+    assert abs(axis["axis_u"]).max() > 0
+    # Known at once and hanging on no block: on a template of the axis it would be zero.
+    np.testing.assert_allclose(volume["axis_u"], axis["axis_u"], atol=1e-12)
 
 
 def test_segments_and_halo_follow_from_the_contracts(yaml: Write) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def check(pipeline: Pipeline) -> list[Checked]:
         parameters, units and types, missing inputs, steps that do not fit together.
     """
     faults = Faults(pipeline.document)
-    nodes = existing(pipeline)
+    nodes = existing(pipeline, pipeline.stages)
     _check_names(pipeline, set(nodes), faults)
     made: list[Checked] = []
     if not faults.lines:
@@ -67,11 +67,11 @@ def check(pipeline: Pipeline) -> list[Checked]:
     return made
 
 
-def existing(pipeline: Pipeline) -> Nodes:
-    """Open those nodes of the store that the pipeline reads."""
+def existing(pipeline: Pipeline, stages: Sequence[Stage]) -> Nodes:
+    """Open those nodes of the store that some stages read; of others, that they are there."""
     root = places.root_of(pipeline.store)
     whole = read.nodes(root) if (root / "zarr.json").is_file() else []
-    wanted = {node for stage in pipeline.stages for node, _ in _inputs(stage)}
+    wanted = {node for stage in stages for node in reads(stage)}
     return {
         node: reference.open_node(root, node, chunked=False) if node in wanted else None
         for node in whole
@@ -100,6 +100,11 @@ def _check_names(pipeline: Pipeline, nodes: set[str], faults: Faults) -> None:
                 else:
                     faults.add(keys, unknown("node", node, nodes | made.keys()))
         made[stage.into] = stage.number
+
+
+def reads(stage: Stage) -> set[str]:
+    """Return the nodes that a stage reads."""
+    return {node for node, _ in _inputs(stage)}
 
 
 def _inputs(stage: Stage) -> list[tuple[str, tuple[str | int, ...]]]:

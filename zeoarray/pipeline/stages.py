@@ -16,7 +16,7 @@ from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.ingest.into import into_store
 from zeoarray.pipeline import cut, log, lost, work
-from zeoarray.pipeline.checks import Checked, check, check_stage, existing, scan_options
+from zeoarray.pipeline.checks import Checked, check, check_stage, existing, reads, scan_options
 from zeoarray.pipeline.document import Faults, Pipeline, Stage
 from zeoarray.pipeline.plans import segment_nodes
 from zeoarray.step import find
@@ -74,14 +74,16 @@ def run(
     StoreError
         Where a node exists that was made otherwise, or the disk is full.
     """
-    checked = {found.stage.number: found for found in check(pipeline)}
+    own = {stage.into for stage in pipeline.stages}
+    # What was checked on a template of a node that is made here is not what that node holds.
+    checked = {c.stage.number: c for c in check(pipeline) if not own & reads(c.stage)}
     tell = progress or (lambda node, done, total: None)
     how = _How(executor, in_flight, lost, overwrite, restart, wait, verify, tell, checked)
     made: list[str] = []
     book = log.Log(pipeline)
     for stage in pipeline.stages:
         begun = time.perf_counter()
-        if made or wait:  # what was checked on templates is there by now, made here or elsewhere
+        if wait:  # another process may have made anew what was there when it was checked
             checked.pop(stage.number, None)
         if _RUN[stage.kind](pipeline, stage, how):
             made.append(stage.into)
@@ -204,7 +206,7 @@ def _run_steps(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
 def _on_real_nodes(pipeline: Pipeline, stage: Stage) -> Checked:
     """The stage on what its nodes hold by now: measures before it have run."""
     faults = Faults(pipeline.document)
-    checked = check_stage(stage, existing(pipeline), faults)
+    checked = check_stage(stage, existing(pipeline, (stage,)), faults)
     faults.raise_any()
     if checked is None or checked.template is None:
         raise StoreError(f"{stage.into}: a node that it reads is not there")

@@ -59,7 +59,7 @@ class Case:
 SMALL = (1, 7)
 LARGE = {1: 100_000, 2: 400, 3: 80}
 """Size of each core dim, by how many the first input has, where memory is measured."""
-SLOW = {"center_opposite.find_center_opposite": 64}
+SLOW = {"center_opposite.find_center_opposite": 40}
 """The same, of kernels that look long at noise."""
 
 DTYPES: dict[str, tuple[str, ...]] = {

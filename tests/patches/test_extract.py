@@ -51,6 +51,16 @@ def test_coarser_voxels_are_means_of_what_they_cover() -> None:
     assert float(cut["voxel"]) == 4.0
 
 
+def test_integers_are_averaged_as_numbers() -> None:
+    of = volume((8, 64, 16))
+    of["attenuation"] = (100 * of["attenuation"]).astype("uint16").assign_attrs(units="1/cm")
+    as_float = of.assign(attenuation=of["attenuation"].astype("float32"))
+    found = places(of, support=3.0)
+    cut, wanted = (patches.extract(found, volume=v, voxel=4.0) for v in (of, as_float))
+    assert cut["attenuation"].dtype == np.float32
+    np.testing.assert_array_equal(cut["attenuation"], wanted["attenuation"])
+
+
 def test_finer_voxels_lie_on_the_line_between() -> None:
     of = volume((8, 64, 16))
     ramp = of["z"] + 2 * of["y"] - 3 * of["x"]
@@ -154,6 +164,19 @@ def test_mixed_units_are_refused() -> None:
     other = of.assign_coords(y=of["y"].assign_attrs(units="mm"))
     with pytest.raises(SchemaError, match="'y' is in mm"):
         patches.extract(places(of), volume=other)
+
+
+def test_a_volume_in_another_frame_is_refused() -> None:
+    of = volume()
+    turned = np.eye(4)
+    turned[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    with pytest.raises(ArgumentError, match=r"volume\.resample onto a grid of the places' frame"):
+        patches.extract(places(of), volume=of.assign(to_sample=(("to", "from"), turned)))
+    same = of.assign(to_sample=(("to", "from"), np.eye(4)))
+    cut = patches.extract(places(of), volume=same)
+    xr.testing.assert_identical(
+        cut["attenuation"], patches.extract(places(of), volume=of)["attenuation"]
+    )
 
 
 def test_uneven_layers_are_not_resampled() -> None:

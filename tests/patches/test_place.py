@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.placed import THIRDS, places, volume
-from zeoarray import patches
+from zeoarray import patches, schema
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.kernels import sampling
+from zeoarray.volume import report
 
 
 def centres(ds: xr.Dataset) -> np.ndarray:
@@ -168,3 +169,79 @@ def test_units_are_looked_at() -> None:
     with pytest.raises(SchemaError, match="'z' is in mm"):
         places(of)
     assert set(THIRDS) == {"train", "validation", "test"}
+
+
+def registration(**given: Any) -> xr.Dataset:
+    """Of a map whose turn about z is unsure, so that it is worse away from the middle."""
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = 0.01 * np.eye(3)
+    covariance[5, 5] = 1e-4
+    position = np.array([[0, -40.0, 0], [0, 40.0, 0]])
+    off = {"position": position, "residual": 0 * position, "sigma": 0 * position + 0.1} | given
+    ds = report.expected(volume(), "rigid")
+    ds = ds.drop_vars([n for n in ds.variables if str(n).startswith("block_") and ds[n].ndim])
+    ds = ds.assign({f"block_{n}": (("block", "axis"), v) for n, v in off.items()})
+    ds = ds.assign(
+        covariance=(("parameter", "other"), covariance), about=("axis", np.zeros(3)),
+        block_weight=("block", np.ones(2)), block_held_out=("block", np.zeros(2, bool)),
+    )  # fmt: skip
+    return schema.describe(ds, schema.REGISTRATION)
+
+
+def test_only_places_that_are_registered_well_are_kept() -> None:
+    of = volume((4, 100, 4))
+    asked: dict[str, Any] = {"along": "y", "support": 0.0, "foreground": 0.0}
+    every = centres(places(of, **asked))
+    kept = centres(places(of, **asked, registration=registration(), most_error=0.5))
+    # Shifts have a variance of 0.01 along each axis, the turn of 1e-4 per um^2 off the z axis.
+    corner = (np.abs(every[:, 1]) + 4) ** 2 + (np.abs(every[:, 2]) + 4) ** 2
+    good = 0.03 + 1e-4 * corner <= 0.25
+    assert 3 < good.sum() < len(good) - 3
+    np.testing.assert_array_equal(kept[np.lexsort(kept.T)], every[good][np.lexsort(every[good].T)])
+
+
+def test_a_sample_that_is_bent_is_left_out_where_it_is() -> None:
+    of = volume((4, 100, 4))
+    off = np.array([[0, 0, 0], [0.0, 0, 5.0]])
+    kept = places(of, support=0.0, foreground=0.0, most_error=2.0,
+                  registration=registration(residual=off))  # fmt: skip
+    assert (kept["y0"] <= 0).all()
+    noisy = registration(residual=off, sigma=np.full((2, 3), 2.0))
+    assert (places(of, support=0.0, registration=noisy, most_error=2.0)["y0"] > 0).any()
+
+
+def test_what_a_filter_by_registration_needs_is_said() -> None:
+    with pytest.raises(ArgumentError, match="give both, or none"):
+        places(volume(), most_error=1.0)
+    with pytest.raises(ArgumentError, match="nowhere is the registration as good"):
+        places(volume(), registration=registration(), most_error=0.01)
+    with pytest.raises(SchemaError, match="covariance"):
+        places(volume(), registration=registration().drop_vars("covariance"), most_error=1.0)
+    strange = registration().assign_coords(parameter=[*"abcdef"])
+    with pytest.raises(SchemaError, match="parameters of the registration are those of no model"):
+        places(volume(), registration=strange, most_error=1.0)
+
+
+def test_one_of_several_registrations_may_be_meant() -> None:
+    one = registration()
+    two = np.stack([np.zeros((6, 6)), one["covariance"].values])
+    several = xr.Dataset(
+        {
+            "to_sample": (("scan", "to", "from"), np.stack([np.eye(4)] * 2)),
+            "covariance": (("scan", "parameter", "other"), two),
+            "about": one["about"],
+            **{n: ("scan", np.ones(2)) for n in ("pixel_scale", "center_sigma")},
+            **{n: ("pair", np.ones(1)) for n in ("pair_chi2", "pair_residual")},
+            "loop_chi2": 1.0, "loop_degrees": 0,
+        },
+        {"scan": ["a", "b"], "pair": ["b on a"], "parameter": one["parameter"], "axis": [*"xyz"]},
+    )  # fmt: skip
+    several = schema.describe(several, schema.NETWORK)
+    of = volume((4, 100, 4))
+    kept = {
+        s: places(of, registration=several, scan=s, most_error=0.5).sizes["patch"] for s in "ab"
+    }
+    alone = places(of, registration=one, most_error=0.5)
+    assert kept["a"] > kept["b"] == alone.sizes["patch"]
+    with pytest.raises(SchemaError, match="several scans, and this one is not among them"):
+        places(of, registration=several, scan="c", most_error=0.5)

@@ -1,7 +1,12 @@
-"""Voxels of one size as means over voxels of another, one axis at a time: exact, no aliasing."""
+"""Voxels of one size as means over voxels of another, one axis at a time: exact, no aliasing.
+
+Unlike `affine.average`, which follows any map voxel by voxel, this is for grids along the same
+axes: a few matrix products a patch, and a point-spread function that is convolved with the voxel.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,8 +69,27 @@ def _ramp(position: Array, width: float, sigma: float) -> Array:
 def apply(block: Array, tables: tuple[Array, Array, Array]) -> Array:
     """(..., z, y, x) -> (..., z', y', x'): the axes one after the other, the coarsest first."""
     out = block
-    order = sorted(range(3), key=lambda a: tables[a].shape[0] / tables[a].shape[1])
-    for axis in order:
+    for axis in _order([(t.shape[1], t.shape[0]) for t in tables]):
         at = axis - 3
         out = np.moveaxis(np.moveaxis(out, at, -1) @ tables[axis].T.astype(out.dtype), -1, at)
     return np.ascontiguousarray(out)
+
+
+def shapes(given: Sequence[int], made: Sequence[int]) -> list[tuple[int, ...]]:
+    """What `apply` goes through from (z, y, x) to (z', y', x'), both included.
+
+    Examples
+    --------
+    >>> shapes((8, 8, 8), (8, 2, 4))
+    [(8, 8, 8), (8, 2, 8), (8, 2, 4), (8, 2, 4)]
+    """
+    out = [list(given)]
+    for axis in _order(list(zip(given, made, strict=True))):
+        out.append([*out[-1]])
+        out[-1][axis] = made[axis]
+    return [tuple(s) for s in out]
+
+
+def _order(sizes: list[tuple[int, int]]) -> list[int]:
+    """Axes, those that lose most first."""
+    return sorted(range(3), key=lambda axis: sizes[axis][1] / sizes[axis][0])

@@ -50,8 +50,9 @@ class Buffers:
             memory = np.empty(nbytes, np.uint8)
         if memory.size < nbytes:
             memory = np.empty(nbytes, np.uint8)
-        lent = np.asarray(_Lent(memory, self._free))
-        return lent[:nbytes].view(dtype).reshape(shape)
+        lent: Array = np.asarray(_Lent(memory, self._free))[:nbytes]
+        out: Array = lent.view(dtype).reshape(shape)
+        return out
 
     def __reduce__(self) -> tuple[type[Buffers], tuple[int]]:
         return Buffers, (self._keep,)

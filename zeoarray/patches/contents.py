@@ -101,12 +101,24 @@ def _summed(values: Array, good: Array, level: float, cell: Array) -> Array:
     slope = np.zeros_like(values)
     for dim in range(3):
         if values.shape[dim] > 1:
-            slope += np.gradient(values, axis=dim) ** 2
-    layers = np.stack([(values > level) & good, good, values * good, np.sqrt(slope) * good])
-    out = layers.astype(np.float64)
-    for dim, c in enumerate(cell, 1):
-        out = np.add.reduceat(out, np.arange(0, out.shape[dim], int(c)), axis=dim)
-    return out
+            gradient = np.gradient(values, axis=dim)
+            gradient *= gradient
+            slope += gradient
+            del gradient
+    np.sqrt(slope, out=slope)
+    slope *= good
+    # One after the other: of a part of the volume there are three at a time, not twelve.
+    out = [_cells(slope, cell)]
+    del slope
+    out += [_cells(values * good, cell), _cells(good, cell), _cells((values > level) & good, cell)]
+    return np.stack(out[::-1])
+
+
+def _cells(layer: Array, cell: Array) -> Array:
+    for dim, c in enumerate(cell):
+        at = np.arange(0, layer.shape[dim], int(c))
+        layer = np.add.reduceat(layer, at, axis=dim, dtype=np.float64)
+    return layer
 
 
 def _otsu(data: xr.DataArray) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,13 @@ class Plan:
             found.append(min(int(np.ceil(wide / a.step)) + 2, len(a.centres)))
         return found[0] + 2 * self.neighbours, found[1], found[2]
 
+    def scratch(self) -> int:
+        """Values, of one channel, that are held while a patch is brought to other voxels."""
+        shapes = averaging.shapes(self.read(), self.counts)
+        stages = [math.prod(s) for s in shapes]
+        # What was read as floats, then what goes into an axis and what comes out of it.
+        return stages[0] + max(a + b for a, b in pairwise([0, *stages[1:], stages[-1]]))
+
     def starts(self, ds: xr.Dataset) -> Array:
         """(patch, 3): first voxel that each patch reads."""
         found = []
@@ -138,6 +147,8 @@ class Plan:
 
     def brought(self, block: Array, start: Array, centre: Array) -> Array:
         """(..., z, y, x) as read -> (..., z, y, x) of the patch."""
+        if block.dtype.kind != "f":
+            block = block.astype(np.float32)
         tables = []
         for dim, (a, n) in enumerate(zip(self.axes, self.counts, strict=True)):
             source = a.centres[start[dim] : start[dim] + block.shape[dim - 3]]

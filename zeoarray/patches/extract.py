@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,9 @@ import xarray as xr
 
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, SchemaError
-from zeoarray.patches import windows
+from zeoarray.kernels.contract import Kernel, Memory, Parameters, Sizes
+from zeoarray.labelled import Call, told
+from zeoarray.patches import registered, windows
 from zeoarray.patches.cutting import BY, Plan
 from zeoarray.step import Distance, Positive, Whole, step
 
@@ -22,6 +25,10 @@ WASTE = 2.0
 """Windows are read together while the box round them has at most this many times their voxels."""
 TASK = 64
 """Patches of one task, where the volume is lazy."""
+HELD = 1 << 26
+"""A volume of fewer bytes may be kept in memory from block to block."""
+DECODED = 1 << 25
+"""Bytes of chunks that are being decoded, where a volume is read in boxes."""
 
 
 @step()
@@ -48,8 +55,9 @@ def extract(
     ds
         Places, as `patches.place` gives them.
     volume
-        What is cut: z, y, x, and any dims before or after them. Resolutions and phases become
-        `channel`; q stays.
+        What is cut: z, y, x in the frame of the places, and any dims before or after them.
+        Resolutions and phases become `channel`; q stays. A volume that is turned against the places
+        is brought into their frame first (`volume.resample`).
     variables
         Which; None takes all that have z, y, x.
     voxel
@@ -71,12 +79,13 @@ def extract(
     ------
     ArgumentError
         For a source whose support is wider than that of the places, so that splits would leak;
-        for places beyond the volume.
+        for places beyond the volume, and for one whose map to their frame is still to be applied.
     SchemaError
         For a volume without z, y, x, in other units, or with uneven steps where voxels change.
     """
     schema.validate(ds, schema.POSITIONS_PATCHES, by=BY)
     schema.validate(volume, schema.positioned(windows.AXES), by=BY)
+    registered.same_frame(volume, by=BY)
     plan = Plan.of(ds, volume, voxel, psf, shift_sigma, neighbours)
     starts = plan.starts(ds)
     middles = plan.middles(ds, starts)
@@ -160,9 +169,9 @@ def _cut(data: xr.DataArray, where: Array, plan: Plan) -> xr.Variable:
     dtype = source.dtype if source.dtype.kind in "fb" else np.dtype(np.float32)
     many = source.sizes[lead[0]] if lead else 1 + 2 * plan.neighbours
     shape = (many, *plan.counts)
-    if source.chunks is None:
+    if not _planned(source, plan, shape, f"{BY} {data.name}") and source.chunks is None:
         return xr.Variable(dims, _windows(where, source, plan, shape, dtype), data.attrs)
-    # Lazy as the volume is: a task cuts some patches, and reads what it needs for them.
+    # Lazy as the volume is, or to be planned: a task cuts some patches and reads what they need.
     out = xr.apply_ufunc(
         _windows,
         xr.DataArray(where, dims=("patch", "axis")).chunk(patch=TASK, axis=-1),
@@ -176,6 +185,31 @@ def _cut(data: xr.DataArray, where: Array, plan: Plan) -> xr.Variable:
     return xr.Variable(dims, out.variable.data, data.attrs)
 
 
+def _planned(source: xr.Variable, plan: Plan, shape: tuple[int, ...], name: str) -> bool:
+    """Tell a planner what a block of patches takes; whether one listens."""
+    held, window = source.size * source.dtype.itemsize, math.prod(plan.read())
+
+    def memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+        most = min(_limit(source, plan, shape[0]), math.ceil(WASTE * sizes["batch"] * window))
+        block = max(most, window) * shape[0] * source.dtype.itemsize
+        if not plan.own:
+            block += 4 * shape[0] * plan.scratch()
+        if held <= HELD:
+            return Memory(held, block)
+        return Memory(0, block + DECODED)
+
+    kernel = Kernel(
+        name=name, function=_windows, inputs=(), outputs=(), rows={}, halo={}, grain={},
+        memory=memory, dtype=(), sizes=None,
+    )  # fmt: skip
+    return told(Call(kernel, {}, {}, {}, ("patch",)))
+
+
+def _limit(source: xr.Variable, plan: Plan, many: int) -> int:
+    """Voxels of a volume that are read at once: of one window at least."""
+    return max(int(READ // (source.dtype.itemsize * many)), math.prod(plan.read()))
+
+
 def _windows(
     where: Array, source: xr.Variable, plan: Plan, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> Array:
@@ -183,8 +217,7 @@ def _windows(
     out = np.empty((len(where), *shape), dtype)
     starts, centres = where[:, :3].astype(np.int64), where[:, 3:]
     read = np.array(plan.read())
-    limit = max(READ // max(source.dtype.itemsize * shape[0], 1), int(np.prod(read)))
-    for group in _together(starts, read, limit):
+    for group in _together(starts, read, _limit(source, plan, shape[0])):
         low = starts[group].min(axis=0)
         high = starts[group].max(axis=0) + read
         box = {d: slice(int(a), int(b)) for d, a, b in zip(windows.AXES, low, high, strict=True)}

@@ -12,7 +12,7 @@ from zeoarray import schema
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels import boxes
 from zeoarray.kernels import sampling as drawing
-from zeoarray.patches import windows
+from zeoarray.patches import registered, windows
 from zeoarray.patches.contents import Contents
 from zeoarray.step import Count, Distance, Overlap, Part, Positive, Some, Whole, measure
 
@@ -57,6 +57,9 @@ def place(
     foreground: Part = 0.5,
     valid: Part = 1.0,
     sharpest: Some = 1.0,
+    registration: xr.Dataset | None = None,
+    scan: str | None = None,
+    most_error: Positive | None = None,
     splits: dict[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1},  # noqa: B006
     parts: Literal["slabs", "octants", "blocks"] = "slabs",
     along: Literal["z", "y", "x"] = "z",
@@ -105,6 +108,13 @@ def place(
         volume has it).
     sharpest
         Only this share of the places, those with the greatest gradient, is kept.
+    registration, most_error
+        Of another source onto this volume (`volume.register`), or of several into one frame
+        (`volume.solve_network`): only places where it is off by at most `most_error` are kept [um].
+        That is one standard deviation by its covariance, at the worst corner of the patch, and what
+        the nearest block is off beyond its noise.
+    scan
+        Which, where the registration is of several.
     splits
         Share of each split, by name.
     parts
@@ -129,8 +139,8 @@ def place(
     Raises
     ------
     ArgumentError
-        For a patch larger than the volume, no place with enough sample, a buffer that leaves a
-        split empty, or shares that do not add up to 1.
+        For a patch larger than the volume, no place with enough sample or good enough a
+        registration, a buffer that leaves a split empty, or shares that do not add up to 1.
     """
     schema.validate(ds, schema.positioned(windows.AXES), by=BY)
     names, shares = boxes.shares_of(splits)
@@ -152,6 +162,7 @@ def place(
         )
     if sharpest < 1:
         good &= slope >= np.quantile(slope[good], 1 - sharpest)
+    good[good] = _registered(registration, scan, most_error, grid.centres(starts[good]), width)
     starts, share, mean, slope = starts[good], share[good], mean[good], slope[good]
     centre = grid.centres(starts)
     if folds is None:
@@ -172,6 +183,32 @@ def place(
         centre[pick], [names[s] for s in split[pick]], division.cell_of(centre[pick]),
         share[pick], grid.width, margin, lost,
     )  # fmt: skip
+
+
+def _registered(
+    registration: xr.Dataset | None,
+    scan: str | None,
+    most: float | None,
+    centre: Array,
+    width: Array,
+) -> Array:
+    """Which places are registered well enough."""
+    if (registration is None) != (most is None):
+        raise ArgumentError(
+            f"{BY}: places are chosen by a registration and the error that it may have",
+            got=f"most_error={most}, " + ("no registration" if registration is None else "one"),
+            do="give both, or none",
+        )
+    if registration is None or most is None:
+        return np.ones(len(centre), bool)
+    errors = registered.errors(registration, scan, centre, width, by=BY)
+    if not (errors <= most).any():
+        raise ArgumentError(
+            f"{BY}: nowhere is the registration as good as that",
+            got=f"most_error={most:g} um, errors from {errors.min():.4g} to {errors.max():.4g} um",
+            do="allow more, or register better",
+        )
+    return np.asarray(errors <= most)
 
 
 def _chosen(ds: xr.Dataset, variable: str | None) -> str:

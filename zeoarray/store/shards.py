@@ -84,7 +84,7 @@ class Rows:
             if nbytes == HEADER + out.nbytes:
                 # Most likely not compressed: then the values need no copy.
                 head = bytearray(HEADER)
-                got = os.preadv(file, [head, out.reshape(-1).view(np.uint8)], offset)
+                got = os.preadv(file, [head, out.reshape(-1).view(np.uint8).data], offset)
                 if got == nbytes and head[2] & STORED:
                     return
             data = self._scratch(nbytes)

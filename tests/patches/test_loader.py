@@ -223,7 +223,7 @@ def test_a_damaged_shard_is_named(made: tuple[Path, xr.Dataset], tmp_path: Path)
         ({"sources": []}, "at least one source"),
         ({"batch": 0}, "at least one source, patch"),
         ({"rank": 2, "ranks": 2}, "no such rank"),
-        ({"sources": ["medium"]}, "medium"),
+        ({"sources": ["finer"]}, "(?s)no node .*finer.*patches/sr/fine"),
     ],
     ids=str,
 )
@@ -232,6 +232,14 @@ def test_what_cannot_be_is_said(
 ) -> None:
     with pytest.raises((ArgumentError, StoreError), match=said):
         patches.loader(made[0], "patches/sr", **{"sources": ["fine"], **asked})
+
+
+def test_without_statistics_it_says_how_to_make_them(
+    made: tuple[Path, xr.Dataset], tmp_path: Path
+) -> None:
+    store.save(made[1], tmp_path / "set.zarr", "patches/sr/fine")
+    with pytest.raises(StoreError, match=r"measure: patches\.statistics, from: patches/sr/fine"):
+        patches.loader(tmp_path / "set.zarr", "patches/sr", ["fine"])
 
 
 def test_sources_of_other_places_are_refused(made: tuple[Path, xr.Dataset], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema, store
-from zeoarray.errors import ArgumentError
+from zeoarray.errors import ArgumentError, StoreError
 from zeoarray.kernels import augment, epochs
 from zeoarray.labelled import known
 from zeoarray.patches import windows
@@ -331,8 +331,7 @@ def loader(
             index = np.flatnonzero(windows.splits(node) == split)
         _matched(first, node, f"{name}/{source}")
         if normalize:
-            told = store.open_node(path, f"{name}/{source}-statistics", chunked=False)
-            scale[source] = (told["mean"].values, told["deviation"].values)
+            scale[source] = _scale(path, f"{name}/{source}")
     if first is not None and not index.size:
         there = sorted(set(windows.splits(first)))
         raise ArgumentError(
@@ -342,6 +341,18 @@ def loader(
         opened, index, batch=batch, shuffle=shuffle, seed=seed, rank=rank, ranks=ranks, last=last,
         threads=threads, window=window, shard=per_shard, augmentation=augmentation, scale=scale,
     )  # fmt: skip
+
+
+def _scale(path: str | Path, name: str) -> tuple[Array, Array]:
+    node = f"{name}-statistics"
+    if node not in store.nodes(Path(path)):
+        raise StoreError(
+            f"{path} does not say what {name} is normalised by",
+            expected=f"the node {node}, made of the training split",
+            do=f"measure: patches.statistics, from: {name}, into: {node}; or normalize=False",
+        )
+    told = store.open_node(path, node, chunked=False)
+    return told["mean"].values, told["deviation"].values
 
 
 def _variable(node: xr.Dataset, name: str, variable: str) -> str:

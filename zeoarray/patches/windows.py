@@ -96,15 +96,3 @@ def splits(ds: xr.Dataset) -> Array:
 def three(value: float | tuple[float, float, float]) -> Array:
     """One length for all axes, or one for each of (z, y, x)."""
     return np.broadcast_to(np.asarray(value, dtype=float), 3).copy()
-
-
-def same_units(ds: xr.Dataset, other: xr.Dataset, *, by: str) -> None:
-    """Raise where the positions of two datasets are not in the same unit."""
-    for name in AXES:
-        here, there = ds[name].attrs.get("units"), other[name].attrs.get("units")
-        if here != there:
-            raise SchemaError(
-                f"{by}: positions along {name!r} differ in unit",
-                got=f"{here!r} and {there!r}",
-                expected="um in both",
-            )

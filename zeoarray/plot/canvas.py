@@ -33,6 +33,23 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_RAISED = str.maketrans("\N{MINUS SIGN}-0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Digits of a power of ten."""
+
+
+def numbers() -> Any:
+    """Formatter of long and short numbers; mathtext, which it does not need, is slow to parse."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class Numbers(ScalarFormatter):
+        def get_offset(self) -> str:
+            _, found, power = super().get_offset().partition("1e")
+            raised = power.translate(_RAISED) if found else ""
+            return f"\N{MULTIPLICATION SIGN}10{raised}" if raised else ""
+
+    return Numbers(useOffset=False, useMathText=False)
+
+
 def figure(width: float, height: float, *, tight: bool = False) -> Figure:
     """An empty figure [inches] that belongs to no window and to no global state.
 

@@ -21,6 +21,8 @@ _PIXELS = 640
 _MISSING = {"gray": "#8c6d1f", "RdBu_r": "#bdbdbd"}
 """Where there is no value: a colour that the map has not, white if it has no white."""
 _MOST_RATIO, _LEAST_RATIO, _FLAT = 1.25, 0.12, 0.55
+_STRIP = 0.08
+"""Images less high than this share of their width have one tick beside them, and no scale bar."""
 
 
 def image(
@@ -63,22 +65,22 @@ def image(
             "plot.image draws two dims", got=f"{dict(array.sizes)}",
             do="choose from the others first: ds.attenuation.isel(z=100)",
         )  # fmt: skip
-    from matplotlib.ticker import ScalarFormatter
-
     values = np.asarray(array.values, np.float32)
     shown = limits or canvas.greys(values)
     um = canvas.extent(array)
     ratio = min(max(um[0] / um[1] if um else 0.75, _LEAST_RATIO), _MOST_RATIO)
     flat = ratio < _FLAT
+    # A slab of few rows has room for neither a scale bar nor ticks beside it.
+    strip = um is not None and um[0] < _STRIP * um[1]
     with canvas.styled():
         figure, axes, beside = _placed(ratio, flat)
         drawn = axes.imshow(
             canvas.shrunk(values, _PIXELS), cmap=_colours(cmap), vmin=shown[0], vmax=shown[1],
             origin="lower", extent=_edges(array), aspect="equal" if um else "auto",
         )  # fmt: skip
-        _name_sides(axes, array, down=2 if flat else 4)
+        _name_sides(axes, array, down=1 if strip else 2 if flat else 4)
         axes.set_title(canvas.plain(title))
-        if um and bar:
+        if um and bar and not strip:
             corner = values[: max(values.shape[0] // 8, 1), : max(values.shape[1] // 4, 1)]
             empty = cmap != "gray" and np.isfinite(corner).mean() < 0.7
             ink = "black" if cmap == "RdBu_r" or empty else "white"
@@ -90,7 +92,7 @@ def image(
         ruler.set_label(canvas.plain(label) if label else canvas.label(array))
         ruler.outline.set_visible(False)
         # Long numbers would not fit beside the bar.
-        ruler.formatter = ScalarFormatter(useMathText=True)
+        ruler.formatter = canvas.numbers()
         ruler.formatter.set_powerlimits((-3, 5))
         ruler.update_ticks()
     return figure
@@ -247,7 +249,7 @@ def _edges(array: xr.DataArray) -> tuple[float, float, float, float]:
 
 
 def _name_sides(axes: Axes, array: xr.DataArray, *, down: int) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     for dim, set_label, ticks, most in (
         (array.dims[1], axes.set_xlabel, axes.xaxis, 4),
@@ -255,6 +257,9 @@ def _name_sides(axes: Axes, array: xr.DataArray, *, down: int) -> None:
     ):
         known = dim in array.coords
         set_label(canvas.label(array[dim], name=str(dim)) if known else f"{dim} [index]")
-        ticks.set_major_locator(MaxNLocator(most))
+        if most == 1:
+            ticks.set_major_locator(FixedLocator([float(np.mean(ticks.get_view_interval()))]))
+        else:
+            ticks.set_major_locator(MaxNLocator(most))
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DPI = 140
 """A picture of 4.4 inches is shown about 440 px wide: sharp at one and a half times that."""
 COLOURS = 240
-"""Of a picture of pixels: greys and maps are told apart no finer."""
+"""Of a picture of pixels: maps are told apart no finer."""
+_GREYS = [v & ~3 for v in range(256)]
+"""Levels of grey pictures: 64, which noise hides and which pack well."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Picture:
     mime: str
     content: bytes = field(repr=False)
     wide: bool = False
+    whole: bytes = field(default=b"", repr=False)
+    """As it was drawn, where `content` is smaller."""
 
     @property
     def uri(self) -> str:
@@ -65,12 +69,14 @@ class Picture:
         return f"data:{self.mime};base64,{base64.b64encode(self.content).decode('ascii')}"
 
     def shrunk(self, factor: float) -> None:
-        """Make a picture of pixels smaller, so that the page stays so."""
+        """Make a picture of pixels smaller than it was drawn, so that the page stays so."""
         if self.mime != "image/png":
             return
-        with Image.open(io.BytesIO(self.content)) as whole:
-            size = [max(round(n * factor), 64) for n in whole.size]
-            small = whole.convert("RGB").resize((size[0], size[1]), Image.Resampling.LANCZOS)
+        self.whole = self.whole or self.content
+        with Image.open(io.BytesIO(self.whole)) as drawn:
+            size = [max(round(n * factor), 64) for n in drawn.size]
+            mode = "L" if drawn.mode == "L" else "RGB"
+            small = drawn.convert(mode).resize((size[0], size[1]), Image.Resampling.LANCZOS)
         self.content = _png(small)
 
 
@@ -124,6 +130,14 @@ def _pixels(figure: Figure) -> tuple[str, bytes]:
 
 def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    few = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    if image.mode == "L" or _is_grey(image):
+        few = image.convert("L").point(_GREYS)
+    else:
+        few = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(out, format="png", optimize=True)
     return out.getvalue()
+
+
+def _is_grey(image: Image.Image) -> bool:
+    values = np.asarray(image)
+    return bool((values[..., :1] == values[..., 1:]).all())

@@ -19,6 +19,9 @@ from zeoarray.store import places
 MOST_LOG = 1 << 24
 """Bytes of a run log that are read, the last ones."""
 
+ORDER = ("xct", "xrdct", "powder", "registration", "mapping", "grid", "joint", "patches")
+"""Groups of nodes as they stand in the page; others come last."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -75,9 +78,9 @@ class Contents:
         return sum(node.nbytes for node in self.nodes)
 
     def groups(self) -> dict[str, list[Node]]:
-        """Nodes by the scan that they belong to, in order: powder patterns last."""
+        """Nodes by the scan that they belong to, in the order in which they are made."""
         out: dict[str, list[Node]] = {}
-        for node in sorted(self.nodes, key=lambda node: node.group == "powder"):
+        for node in sorted(self.nodes, key=lambda node: made_as(node.name)):
             out.setdefault(node.group, []).append(node)
         return out
 
@@ -89,6 +92,12 @@ class Contents:
     def named(self, name: str | None) -> Node | None:
         """The node of that name."""
         return next((n for n in self.nodes if n.name == name), None)
+
+
+def made_as(name: str) -> tuple[int, str]:
+    """Sort nodes as one thing is made of another: scans, then what joins them, then patches."""
+    first = name.partition("/")[0]
+    return ORDER.index(first) if first in ORDER else len(ORDER), name
 
 
 def read(path: str | Path) -> Contents:

@@ -14,7 +14,7 @@ import xarray as xr
 from zeoarray import schema
 from zeoarray.chunks import format_bytes
 from zeoarray.report.blocks import Table
-from zeoarray.report.contents import Contents, Node
+from zeoarray.report.contents import Contents, Node, made_as
 
 MOST_TEXT = 300
 """Letters of one value of a parameter that are shown."""
@@ -49,11 +49,11 @@ class Row:
 def tree(contents: Contents) -> list[Row]:
     """Every node, with what is in it."""
     rows = [_row(node) for node in contents.nodes]
-    rows += [
-        Row(b.name, "", [], [], "", f"unfinished: {b.done} of {b.total} blocks are written")
-        for b in contents.begun
-    ]
-    return sorted(rows, key=lambda row: row.name)
+    for b in contents.begun:
+        # What a measure gives is not known before it is there.
+        told = f"{b.done} of {b.total} blocks are written" if b.total else "nothing is written yet"
+        rows.append(Row(b.name, "", [], [], "", f"unfinished: {told}"))
+    return sorted(rows, key=lambda row: made_as(row.name))
 
 
 def _row(node: Node) -> Row:

@@ -152,15 +152,16 @@ def _drawn(section: Section, node: Node, around: Around, anchor: str) -> Part:
 def _fit(pictures: list[Picture]) -> None:
     """Make pictures of pixels smaller until all fit into the page."""
     # In base 64 three bytes are four letters.
-    room = MOST_BYTES * 3 // 4
+    room, factor = MOST_BYTES * 3 // 4, 1.0
+    pixels = [p for p in pictures if p.mime == "image/png"]
+    curves = sum(len(p.content) for p in pictures) - sum(len(p.content) for p in pixels)
     for _ in range(4):
-        pixels = [p for p in pictures if p.mime == "image/png"]
-        size = sum(len(p.content) for p in pixels)
-        left = room - sum(len(p.content) for p in pictures) + size
+        size, left = sum(len(p.content) for p in pixels), room - curves
         if not pixels or size <= left:
             return
+        factor = max(0.9 * factor * (max(left, 1) / size) ** 0.5, 0.2)
         for shown in pixels:
-            shown.shrunk(max(0.95 * (max(left, 1) / size) ** 0.5, 0.3))
+            shown.shrunk(factor)
 
 
 def _rendered(contents: Contents, around: Around, groups: list[Group]) -> str:

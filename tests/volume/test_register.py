@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.registered import Balls, dataset, error, scan, similarity
+from tests.registered import Balls, dataset, error, halves, scan, similarity
 from zeoarray import schema
 from zeoarray.errors import ArgumentError, RegistrationError, SchemaError, SourceError
-from zeoarray.volume import register
+from zeoarray.volume import refine, register
 from zeoarray.volume.levels import Level, Pyramid
 
 BALLS = Balls.draw(1, count=300, width=230.0)
@@ -64,7 +64,21 @@ def test_every_figure_is_there(found: xr.Dataset) -> None:
     np.testing.assert_allclose(found.covariance, found.covariance.T, atol=1e-12)
 
 
-def test_volumes_are_read_in_parts(fixed: xr.Dataset, moving: xr.Dataset) -> None:
+def test_streaks_of_few_angles_do_not_win() -> None:
+    """Halves of a scan are most alike when turned by the angle between projections: 3 degrees."""
+    even, odd = halves((32, 72, 72), VOXEL, 60)
+    asked: dict[str, Any] = {"fixed": even, "turn_deg": 6.0, "blocks": 32}
+    with pytest.raises(RegistrationError, match="coarse structures say otherwise") as caught:
+        register(odd, **asked)
+    assert "with blur_um=12.5 the answer moves by" in str(caught.value)
+    smoothed = register(odd, **asked, blur_um=7.5)
+    off = error(smoothed.to_fixed.values, np.eye(4), even, odd)
+    assert off < 2 * float(smoothed.predicted_rms) < 0.3 * VOXEL
+
+
+def test_volumes_are_read_in_parts(
+    fixed: xr.Dataset, moving: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where memory does not hold the volumes, only blocks of the finest voxels are read."""
     lazily = [d.chunk({"z": 7, "y": 23, "x": 44}) for d in (fixed, moving)]
     pyramid = Pyramid(Level(lazily[0].attenuation), VOXEL, most_bytes=1 << 14)
@@ -73,10 +87,19 @@ def test_volumes_are_read_in_parts(fixed: xr.Dataset, moving: xr.Dataset) -> Non
     level = pyramid.at(VOXEL)
     box = (slice(3, 9), slice(0, 5), slice(7, 20))
     np.testing.assert_array_equal(level.read(box), fixed.attenuation.values[box])
+    by, busy = [], refine._busy
+
+    def told(level: Level, *arguments: Any) -> Any:
+        by.append(level.voxel_um)
+        return busy(level, *arguments)
+
+    monkeypatch.setattr(refine, "_busy", told)
     with dask.config.set(scheduler="synchronous"):
         out = register(lazily[1], fixed=lazily[0], model="rigid", blocks=24, memory_mb=1,
                        turn_deg=6.0, accept=True)  # fmt: skip
     assert error(out.to_fixed.values, TRUTH, fixed, moving) < 0.3 * VOXEL
+    # Blocks are chosen, for the way back too, by a level that is in memory as a whole.
+    assert min(by[-2:]) > VOXEL
 
 
 def test_a_fine_part_finds_its_place(fixed: xr.Dataset) -> None:

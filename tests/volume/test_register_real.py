@@ -18,6 +18,7 @@ import xarray as xr
 import zeoarray
 from tests.registered import error, similarity
 from zeoarray import xct
+from zeoarray.errors import RegistrationError
 from zeoarray.kernels import affine
 from zeoarray.volume import register
 
@@ -87,3 +88,15 @@ def test_the_error_is_as_predicted(halves: Halves, truth: Array) -> None:
     assert 0.2 < found["held_out_chi2"] < 2
     # Noise is shared by neither: what both show alike goes to little more than a voxel.
     assert PIXEL <= found["agrees_to"] < 2 * PIXEL
+
+
+def test_streaks_are_not_taken_for_the_sample(halves: Halves) -> None:
+    """Beyond the core both are most alike when turned by the angle between projections."""
+    wide = {"z": slice(0, 75), "y": slice(20, 140), "x": slice(20, 140)}
+    even, odd = (h.isel(wide) for h in halves)
+    with pytest.raises(RegistrationError, match="coarse structures say otherwise") as caught:
+        register(odd, fixed=even, turn_deg=5.0, blocks=48)
+    assert "blur_um=6.5" in str(caught.value)
+    found = register(odd, fixed=even, turn_deg=5.0, blocks=48, blur_um=6.5)
+    off = error(found["to_fixed"].values, np.eye(4), even, odd)
+    assert off < 3 * found["predicted_rms"] < 0.3 * PIXEL

@@ -21,6 +21,8 @@ SMOOTH = np.array([0.25, 0.5, 0.25])
 """Both are smoothed so, lest interpolation, which smooths noise between voxels, favour some."""
 LEAST_VOXELS = 64
 """Blocks with fewer that both have say nothing."""
+TAILS = 2.5
+"""A Gaussian is cut off at so many standard deviations."""
 FAINT = 1e-10
 """Sums are taken to be rounding below this share."""
 
@@ -51,6 +53,22 @@ def smooth(values: Array) -> Array:
     for axis in range(values.ndim):
         values = scipy.ndimage.convolve1d(values, SMOOTH, axis=axis, mode="nearest")
     return values
+
+
+def blur(values: Array, sigma: Array) -> Array:
+    """Smooth by a Gaussian of `sigma` voxels along each axis, over what is finite."""
+    valid = np.isfinite(values)
+    if valid.all():
+        return np.asarray(
+            scipy.ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=TAILS)
+        )
+    share = scipy.ndimage.gaussian_filter(
+        valid.astype(np.float32), sigma, mode="nearest", truncate=TAILS
+    )
+    total = scipy.ndimage.gaussian_filter(
+        np.where(valid, values, 0), sigma, mode="nearest", truncate=TAILS
+    )
+    return np.where(valid, total / np.maximum(share, 1e-6), np.nan)
 
 
 def edges(values: Array) -> Array:

@@ -24,6 +24,7 @@ HELD_OUT_CHI2 = Var("held_out_chi2", (), "float", "1",
 HELD_OUT_BLOCKS = Var("held_out_blocks", (), "number", "1", "blocks not in the fit")
 ROUND_TRIP = Var("round_trip", (), "float", "um", "rms error there and back by another fit")
 SPLIT_HALF = Var("split_half", (), "float", "um", "rms half difference by halves of blocks")
+SCALES_APART = Var("scales_apart", (), "float", "um", "rms difference if both are smoothed before")
 BLOCK_CORRELATION = Var("block_correlation", (), "float", "1", "median correlation of blocks")
 NULL_CORRELATION = Var("null_correlation", (), "float", "1", "the same, blocks in a wrong place")
 BLOCK_POSITION = Var("block_position", ("block", "axis"), "float", "um", "middle of each block")
@@ -40,7 +41,7 @@ TRUSTED = Var("trusted", (), "flag", None, "1 where every test bears the answer 
 REGISTRATION = Schema(
     "registration of two volumes",
     (TO_FIXED, COVARIANCE, PARAMETER, ABOUT, AXIS_NAME, PIXEL_SCALE, PIXEL_SIZE_TRUE, COMPARED_AT,
-     PREDICTED_RMS, PREDICTED_MAX, HELD_OUT_CHI2, HELD_OUT_BLOCKS, ROUND_TRIP, SPLIT_HALF,
+     PREDICTED_RMS, PREDICTED_MAX, HELD_OUT_CHI2, HELD_OUT_BLOCKS, ROUND_TRIP, SPLIT_HALF, SCALES_APART,
      BLOCK_CORRELATION, NULL_CORRELATION, BLOCK_POSITION, BLOCK_RESIDUAL, BLOCK_SIGMA,
      BLOCK_WEIGHT, BLOCK_HELD_OUT, FREQUENCY, SHELL_CORRELATION, HALF_BIT, AGREES_TO, TRUSTED),
     (MUTUAL_INFORMATION,),

@@ -42,6 +42,8 @@ class Settings(NamedTuple):
     """Largest turn about z [rad]."""
     blocks: int
     voxel_um: float
+    blur: float = 0.0
+    """Standard deviation of the Gaussian by which both are smoothed [um]."""
 
     @property
     def unlike(self) -> bool:
@@ -53,6 +55,8 @@ class Aligned(NamedTuple):
     """What `align` gives."""
 
     pair: Pair
+    guide: Pair
+    """Levels in memory."""
     solved: Solved
     block_list: list[Block]
     held: Array
@@ -78,7 +82,7 @@ def align(fixed: Pyramid, moving: Pyramid, settings: Settings, begin: Array | No
         candidates = [Followed(begin, 1.0)]
         _must_overlap(Pair(fixed.at(voxel), moving.at(voxel)), begin)
     while True:
-        pair = Pair(fixed.at(voxel), moving.at(voxel), settings.unlike)
+        pair = Pair(fixed.at(voxel), moving.at(voxel), settings.unlike, settings.blur)
         guide = Pair(fixed.coarse, moving.coarse) if voxel < fixed.coarse.voxel_um else pair
         model = settings.model if voxel <= finest else _stiff(settings.model)
         few = min(FEW, settings.blocks)
@@ -109,7 +113,7 @@ def _finished(
         )
     held = verify.held_out(len(block_list))
     solved = refine.solve(pair, mapped, settings.model, block_list, ~held)
-    return Aligned(pair, solved, block_list, held, correlation, rival)
+    return Aligned(pair, guide, solved, block_list, held, correlation, rival)
 
 
 def _stiff(model: transform.Model) -> transform.Model:
@@ -214,7 +218,10 @@ def refuse_mirrored(fixed: Pyramid, moving: Pyramid, settings: Settings, found: 
     """Raise where the answer is bad because one volume is the mirror image of the other."""
     voxel = capture.voxel(fixed.at(settings.voxel_um), moving.at(settings.voxel_um),
                           settings.voxel_um)  # fmt: skip
-    mirrored_answer(fixed.at(voxel), moving.at(voxel), voxel, settings, found.guess_correlation)
+    pair = Pair(fixed.at(voxel), moving.at(voxel), settings.unlike)
+    # On the level of the search, as the mirrored one: coarser voxels correlate better.
+    own = _matched(pair, pair, found.solved.matrix, _stiff(settings.model), FEW, 1).correlation
+    mirrored_answer(*pair[:2], voxel, settings, max(own, found.guess_correlation))
 
 
 def mirrored_answer(

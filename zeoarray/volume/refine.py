@@ -54,6 +54,8 @@ class Pair(NamedTuple):
     moving: Level
     unlike: bool = False
     """Whether they are of two modalities."""
+    blur: float = 0.0
+    """Standard deviation of the Gaussian by which blocks are smoothed [um]."""
 
     @property
     def voxel_um(self) -> float:
@@ -165,11 +167,11 @@ def cut(pair: Pair, mapped: Array, firsts: Array, size: int, *, edges: bool = Fa
     matrix = pair.matrix(mapped)
     for first in firsts:
         box = _box(first, side)
-        fixed = blocks.smooth(pair.fixed.read(box))
+        fixed = blocks.smooth(_read(pair.fixed, box, pair.blur))
         need = affine.reads(
             matrix, tuple(side), whole=pair.moving.shape, first=tuple(first), margin=SLACK
         )
-        values = pair.moving.read(need)
+        values = _read(pair.moving, need, pair.blur)
         if not values.size or not np.isfinite(fixed).any() or not np.isfinite(values).any():
             continue
         moving = blocks.smooth(values)
@@ -182,6 +184,19 @@ def cut(pair: Pair, mapped: Array, firsts: Array, size: int, *, edges: bool = Fa
         start = np.array([s.start for s in need])
         found.append(Block(centre, fixed, first, moving, None if has.all() else has, start))
     return [b for b in found if b.has is None or b.has.any()]
+
+
+def _read(level: Level, box: Box, blur_um: float) -> Array:
+    """A box of a level, smoothed as though with all that lies round it."""
+    if not blur_um or 0 in [s.stop - s.start for s in box]:
+        return level.read(box)
+    sigma = blur_um / np.abs(level.spacing[::-1])
+    more = np.ceil(blocks.TAILS * sigma).astype(int)
+    wide = [slice(s.start - int(m), s.stop + int(m)) for s, m in zip(box, more, strict=True)]
+    need = level.clipped((wide[0], wide[1], wide[2]))
+    values = blocks.blur(level.read(need), sigma)
+    inner = [slice(s.start - n.start, s.stop - n.start) for s, n in zip(box, need, strict=True)]
+    return np.asarray(values[tuple(inner)])
 
 
 def _box(first: Array, side: Array) -> Box:
@@ -209,7 +224,8 @@ def match(
     points, moves, precision, correlation = [], [], [], []
     for block in block_list:
         found = blocks.search(block.fixed, moved(block, matrix, more=reach, order=1), reach)
-        correlation.append(-1.0 if found is None else found.correlation)
+        # What is best at the edge of the range is alike somewhere else, not here.
+        correlation.append(-1.0 if found is None or found.at_edge else found.correlation)
         if found is None or found.at_edge or found.correlation < BELIEVED:
             continue
         rho = min(found.correlation, 0.999)
@@ -286,14 +302,18 @@ def likeness(pair: Pair, mapped: Array, block_list: Sequence[Block]) -> mutual.L
 
 
 def solve(
-    pair: Pair, mapped: Array, model: transform.Model, block_list: Sequence[Block], used: Array
-) -> Solved:
-    """Gauss-Newton on all blocks that are `used`, outliers losing their weight."""
+    pair: Pair, mapped: Array, model: transform.Model, block_list: Sequence[Block], used: Array,
+    *, settled: float = SETTLED,
+) -> Solved:  # fmt: skip
+    """Gauss-Newton on all blocks that are `used`, outliers losing their weight.
+
+    It ends with a step that moves no block by more than `settled` [voxels].
+    """
     names, fields = transform.basis(model)
     flat = fields.reshape(len(fields), 12)
     about = np.mean([b.centre for b in block_list], axis=0)
     points = np.array([b.centre for b in block_list])
-    settled = False
+    done = False
     for round_ in range(ROUNDS):
         compared = equations(pair, mapped, block_list, about)
         if round_ < FROZEN:
@@ -302,16 +322,16 @@ def solve(
         factors = np.linalg.solve(left, right)
         field = np.einsum("p,pij->ij", factors, fields)
         step = np.abs(transform.design(points, fields, about) @ factors).max() / pair.voxel_um
-        if settled:
+        if done:
             break
         if step > 2:
             factors, field = factors * (2 / step), field * (2 / step)
         mapped = mapped @ transform.change(field, about)
-        settled = bool(step < SETTLED)
+        done = bool(step < settled)
     inflation = scatter(compared, weight, len(fields))
     return Solved(
         mapped, np.linalg.inv(left) * inflation, fields, names, about, compared, weight,
-        inflation, settled,
+        inflation, done,
     )  # fmt: skip
 
 

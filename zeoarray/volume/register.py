@@ -44,6 +44,7 @@ def register(
     turn_deg: Distance = 180.0,
     circle: Positive | None = None,
     voxel_um: Positive | None = None,
+    blur_um: Distance = 0.0,
     blocks: Count = 96,
     most_error: Positive = 0.5,
     memory_mb: Count = 512,
@@ -64,7 +65,8 @@ def register(
 
     Streaks of few angles count as structure. Two scans share none; but two tomograms from parts of
     one scan are alike where their streaks meet, which is turned by the angle between the parts.
-    Crop to where neighbouring angles are less than a voxel apart.
+    Smoothed volumes show that, and the answer is not trusted then: crop to where neighbouring
+    angles are less than a voxel apart, or go by what is coarser than streaks with `blur_um`.
 
     Parameters
     ----------
@@ -90,6 +92,9 @@ def register(
         as those beyond the field of view.
     voxel_um
         Size of the voxels that are compared at last; None takes those of the coarser volume.
+    blur_um
+        Both volumes are smoothed before by a Gaussian of this standard deviation, where fine
+        structure is not the sample's; the error of the answer grows.
     blocks
         How many blocks are compared at the most.
     most_error
@@ -132,7 +137,7 @@ def register(
     pyramids = [Pyramid(v, finest, most_bytes=limit) for v in (fixed_full, moving_full)]
     for pyramid, which in zip(pyramids, ("the fixed", "the moving"), strict=True):
         _has_contrast(pyramid.coarse, which)
-    settings = align.Settings(model, modality, np.deg2rad(turn_deg), blocks, finest)
+    settings = align.Settings(model, modality, np.deg2rad(turn_deg), blocks, finest, blur_um)
     begin = None if start is None else _start(start)
     found = align.align(pyramids[0], pyramids[1], settings, begin)
     out = report.node(found, settings, most_error, nominal_um=_nominal(ds))

@@ -29,6 +29,10 @@ AGREE = 5.0
 """Both ways, and both halves, may differ by so many predicted errors; or `CLOSE`, if larger."""
 CLOSE = 0.1
 """Voxels."""
+CONTRADICT = 3.0
+"""Predicted errors by which the answer may move when both volumes are smoothed."""
+SAME_SCALE = 0.5
+"""Voxels by which it may move in any case: streaks that are structure pull by a voxel and more."""
 LEAST_BLOCKS = 8
 MOST_SCALE = 0.1
 """Relative change of size that a registration may find."""
@@ -41,6 +45,7 @@ class Figures(NamedTuple):
     held: verify.Held
     split: float
     round_trip: float
+    scales: verify.Scales
     correlation: float
     null: float
     residual: float
@@ -61,8 +66,9 @@ def figures(found: Aligned, settings: Settings, points: Array) -> Figures:
         held=verify.by_held_out(solved, found.block_list, found.held),
         split=verify.split_half(solved, points),
         round_trip=verify.round_trip(
-            found.pair, solved, settings.model, points, max(settings.blocks // 2, 8)
+            found.pair, found.guide, solved, settings.model, points, max(settings.blocks // 2, 8)
         ),
+        scales=verify.by_scale(found.pair, solved, settings.model, found.block_list, points),
         correlation=float(np.median(own)),
         null=float(np.median(wrong)),
         residual=float(np.sqrt(square)) if used.any() else float("inf"),
@@ -76,6 +82,7 @@ def reasons(found: Aligned, about: Figures, voxel: float, most_error: float) -> 
     allowed = max(AGREE * error, CLOSE * voxel)
     scale = abs(np.linalg.det(found.solved.matrix[:3, :3])) ** (1 / 3)
     used = int((found.solved.weight > 0).sum())
+    coarse, moves = max(verify.BLUR * voxel, 2 * found.pair.blur), about.scales.apart
     tests = {
         f"the fit has not settled in {refine.ROUNDS} steps": found.solved.settled,
         f"only {used} blocks could be used, {LEAST_BLOCKS} are needed": used >= LEAST_BLOCKS,
@@ -95,6 +102,10 @@ def reasons(found: Aligned, about: Figures, voxel: float, most_error: float) -> 
         ),
         f"there and back is {about.round_trip / voxel:.2g} voxels off": about.round_trip <= allowed,
         f"halves of the blocks differ by {about.split / voxel:.2g} voxels": about.split <= allowed,
+        f"coarse structures say otherwise: with blur_um={coarse:.3g} the answer moves by "
+        f"{moves / voxel:.2g} voxels": (
+            moves <= max(CONTRADICT * about.scales.expected, SAME_SCALE * voxel)
+        ),
         "another place fits as well: its blocks correlate by "
         f"{found.rival:.0%} of these": found.rival < 0.97,
         f"the sizes differ by {scale - 1:+.1%}": abs(scale - 1) <= MOST_SCALE,
@@ -125,6 +136,7 @@ def node(found: Aligned, settings: Settings, most_error: float, *, nominal_um: f
             "held_out_blocks": ((), about.held.blocks),
             "round_trip": ((), about.round_trip),
             "split_half": ((), about.split),
+            "scales_apart": ((), about.scales.apart),
             "block_correlation": ((), about.correlation),
             "null_correlation": ((), about.null),
             "block_position": (("block", "axis"), [b.centre for b in found.block_list]),

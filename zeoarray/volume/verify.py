@@ -20,6 +20,10 @@ CUBE = 128
 """Voxels along a side of the cube whose Fourier shells are correlated, at the most."""
 HELD = 4
 """One block in so many is held out of the fit."""
+BLUR = 2.5
+"""Standard deviation of the Gaussian that leaves coarse structures alone [voxels]."""
+FEW = 48
+"""Blocks by which these are compared."""
 POINTS = 9
 """Points along each axis at which errors are predicted."""
 
@@ -80,17 +84,48 @@ def split_half(solved: Solved, points: Array) -> float:
     return float(np.sqrt((moves**2).sum(axis=1).mean())) / 2
 
 
+class Scales(NamedTuple):
+    """What the coarse structures alone say."""
+
+    apart: float
+    """By how much their map differs from the one of all structures, rms [um]."""
+    expected: float
+    """What it may differ by, from the covariances of both [um]."""
+
+
+def by_scale(
+    pair: Pair, solved: Solved, model: transform.Model, block_list: Sequence[Block], points: Array
+) -> Scales:
+    """Fit again to what is left when both volumes are smoothed.
+
+    Fine structure may be alike and yet not be the sample's: the streaks of few angles, which come
+    to lie on each other where volumes are turned by the angle between projections. It goes first.
+    """
+    coarse = pair._replace(blur=max(BLUR * pair.voxel_um, 2 * pair.blur))
+    chosen = block_list[:: max(len(block_list) // FEW, 1)]
+    firsts, size = np.array([b.start for b in chosen]), max(chosen[0].fixed.shape)
+    smoothed = refine.cut(coarse, solved.matrix, firsts, size)
+    if 3 * len(smoothed) < 2 * len(solved.fields):
+        return Scales(0.0, float("inf"))
+    used = np.ones(len(smoothed), bool)
+    other = refine.solve(coarse, solved.matrix, model, smoothed, used, settled=0.03)
+    apart = transform.move(other.matrix, points) - transform.move(solved.matrix, points)
+    errors = [predicted(s, points)[0] for s in (other, solved)]
+    return Scales(float(np.sqrt((apart**2).sum(axis=1).mean())), float(np.hypot(*errors)))
+
+
 def round_trip(
-    pair: Pair, solved: Solved, model: transform.Model, points: Array, most: int
+    pair: Pair, guide: Pair, solved: Solved, model: transform.Model, points: Array, most: int
 ) -> float:
     """How far points are off when mapped there, and back by the fit with the roles exchanged [um].
 
     Infinite where that fit has too few blocks.
     """
-    back = Pair(pair.moving, pair.fixed, pair.unlike)
+    back = pair._replace(fixed=pair.moving, moving=pair.fixed)
     guess = np.linalg.inv(solved.matrix)
     size = refine.size_of_blocks(back, guess)
-    firsts = refine.starts(back, back, guess, size, most)
+    chooser = guide._replace(fixed=guide.moving, moving=guide.fixed)
+    firsts = refine.starts(back, chooser, guess, size, most)
     if 3 * len(firsts) < 2 * len(solved.fields):
         return float("inf")
     chosen = refine.cut(back, guess, firsts, size)

@@ -343,3 +343,62 @@ def test_grids_that_are_none_are_said() -> None:
     with pytest.raises(ArgumentError, match="nothing says how large it is"):
         grid(layer)
     assert grid(of.isel(z=[0])).sizes["z"] == 1
+
+
+LAYERS = np.array([-110.0, -10.0, 90.0])
+"""Heights of layers [um]; the beam is 40 um high."""
+
+
+def layered(beam: float = 40.0) -> xr.Dataset:
+    """Layers of a diffraction scan, each with values of its own."""
+    of = volume((3, 12, 10), 10.0).assign_coords(z=("z", LAYERS, UM), beam_size=((), beam, UM))
+    return of.assign(attenuation=of["attenuation"] + 10 * np.arange(3).reshape(3, 1, 1))
+
+
+@pytest.mark.parametrize("interpolation", ["mean", "linear", "cubic"])
+@pytest.mark.parametrize("tilt", [0.0, 7.0])
+@pytest.mark.parametrize("read", [1 << 26, 2_000])
+def test_nothing_is_made_up_between_layers(
+    interpolation: Any, tilt: float, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each voxel is of the layer that it lies in, and none is where the beam never was."""
+    monkeypatch.setattr(sampling, "READ", read)
+    of, matrix = layered(), turn(tilt) if tilt else np.eye(4)
+    on = grid(of, voxel=4.0, z=(-150, 130), y=(-50, 50), x=(-40, 40))
+    asked = {"registration": registration(matrix), "interpolation": interpolation}
+    found = resample(on, volume=of, **asked)
+    back = np.linalg.inv(matrix)
+    z, y, x = np.meshgrid(*(on[d].values for d in "zyx"), indexing="ij")
+    height = back[2, 0] * x + back[2, 1] * y + back[2, 2] * z + back[2, 3]
+    apart = np.abs(height[..., None] - LAYERS)
+    slack = 20.0 - (2.0 if interpolation == "mean" else 0.0)
+    layer, within = apart.argmin(axis=-1), apart.min(axis=-1) <= slack + 1e-3
+    values, valid = found["attenuation"].values, found["valid"].values
+    assert not np.isfinite(values[~within]).any()
+    assert not valid[~within].any()
+    assert valid.mean() > 0.15
+    np.testing.assert_array_equal(np.round((values[valid] - 1) / 10), layer[valid])
+    # In plane, as by scipy, in the layer taken alone.
+    if interpolation == "linear" and not tilt:
+        plane = by_scipy(of, on.isel(z=slice(0, 1)).assign_coords(z=[LAYERS[1]]), matrix, 1)[0]
+        row = int(np.abs(on["z"].values + 10).argmin())
+        good = np.isfinite(plane)
+        np.testing.assert_allclose(values[row][good], plane[good], atol=1e-5)
+    blocks = [on.isel(z=slice(a, b)) for a, b in itertools.pairwise([0, 11, 40, on.sizes["z"]])]
+    cut = xr.concat([resample(b, volume=of, **asked) for b in blocks], dim="z")
+    np.testing.assert_allclose(cut["attenuation"], values, atol=1e-5)
+    np.testing.assert_array_equal(cut["valid"], valid)
+
+
+def test_layers_that_touch_are_interpolated() -> None:
+    on = grid(layered(), voxel=4.0)
+    found = resample(on, volume=layered(beam=100.0), interpolation="linear")
+    assert np.isfinite(found["attenuation"].sel(z=slice(-109, 89))).mean() > 0.8
+
+
+def test_voxels_thicker_than_a_layer_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="fit into no layer of the volume") as caught:
+        resample(grid(layered(), voxel=50.0), volume=layered())
+    assert "layers 40 um high and 100 um apart" in str(caught.value)
+    assert "interpolation='linear'" in str(caught.value)
+    resample(grid(layered(), voxel=50.0), volume=layered(), interpolation="linear")

@@ -23,6 +23,8 @@ __all__ = ["resample"]
 
 Array = np.ndarray[Any, Any]
 BY = "volume.resample"
+TOUCH = 0.8
+"""Layers touch where they are thicker than this share of their distance."""
 MAPS = ("to_sample", "to_fixed")
 """What a registration calls its map, the first that is there counts."""
 
@@ -48,6 +50,10 @@ def resample(
     smaller than the volume's voxels, linear interpolation): what is in the volume is neither lost
     nor counted twice, and nothing finer than the grid is folded into it. ``linear`` and ``cubic``
     are values at points, which fold what is finer.
+
+    Where layers are further apart than the beam is high (`beam_size` of a diffraction scan),
+    nothing is known of what is between: a voxel has the value of the layer in which it lies as a
+    whole, and is NaN and not ``valid`` in the gaps.
 
     Parameters
     ----------
@@ -152,9 +158,26 @@ def way_to(
             )
     z, y, x = (volume.sizes[d] for d in AXES)
     plane = (ds.sizes["y"], ds.sizes["x"])
-    way = Way(to_index @ of_grid, size, (z, y, x), plane, interpolation, spread, circle)
+    layer = _layer(volume, steps[0])
+    way = Way(to_index @ of_grid, size, (z, y, x), plane, interpolation, spread, circle, layer)
     _meet(ds, volume, to_index, way, by)
+    if layer is not None and way.own_height > layer:
+        thick = layer * abs(steps[0])
+        raise ArgumentError(
+            f"{by}: voxels of this grid fit into no layer of the volume",
+            got=f"voxels of {size:g} um, layers {thick:g} um high and {abs(steps[0]):g} um apart",
+            expected=f"voxels of at most {thick:g} um, since nothing is known of the gaps",
+            do="a finer grid, or interpolation='linear' for the values at the voxels' middles",
+        )
     return way
+
+
+def _layer(volume: xr.Dataset, step: float) -> float | None:
+    """Thickness of a volume's layers, as a share of their distance; None where they touch."""
+    if "beam_size" not in volume.coords or volume["beam_size"].ndim:
+        return None
+    share = float(known(volume["beam_size"])) / abs(step)
+    return share if 0 < share < TOUCH and volume.sizes["z"] > 1 else None
 
 
 def map_of(registration: xr.Dataset | None, scan: str | None, by: str) -> Array | None:

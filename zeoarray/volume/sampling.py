@@ -54,6 +54,8 @@ class Way:
     spread: tuple[float, ...] | None
     """Width of a point-spread function along the volume's axes [voxels], where one is given."""
     circle: float | None = None
+    layer: float | None = None
+    """Thickness of the volume's layers along z, where there are gaps between them [voxels]."""
 
     @property
     def width(self) -> Array:
@@ -69,6 +71,11 @@ class Way:
             kind = "box" if self.spread is None else "gaussian"
             return affine.average_margin(self.width, kind)
         return np.full(3, float(affine.REACH[3 if self.method == "cubic" else 1]))
+
+    @property
+    def own_height(self) -> float:
+        """Extent along the volume's z of a voxel of the grid [voxels]; 0 for values at points."""
+        return float(np.linalg.norm(self.matrix[0, :3])) if self.method == "mean" else 0.0
 
     def at(self, z: float) -> Array:
         """(4, 4): the matrix for a block whose first row lies at this position [um]."""
@@ -128,7 +135,8 @@ def _tiles(whole: Three, tile: Three) -> Iterator[tuple[Three, Three]]:
 
 
 def _tile(source: xr.Variable, way: Way, matrix: Array, first: Three, shape: Three) -> Array:
-    need = affine.reads(matrix, shape, whole=way.whole, first=first, margin=way.margin)
+    margin = way.margin if way.layer is None else np.maximum(way.margin, (0.5, 0, 0))
+    need = affine.reads(matrix, shape, whole=way.whole, first=first, margin=margin)
     if need[0].start == need[0].stop:
         return np.full((*leading(source), *shape), np.nan, np.float32)
     part = source.isel(dict(zip(AXES, need, strict=True)))
@@ -139,8 +147,49 @@ def _tile(source: xr.Variable, way: Way, matrix: Array, first: Three, shape: Thr
     del read
     if way.circle is not None:
         values = _within(values, need, way.whole, way.circle)
+    if way.layer is not None:
+        return _by_layer(values, way, need, matrix, first, shape)
+    return _sampled(values, way, need, way.whole, matrix, first, shape)
+
+
+def _by_layer(
+    values: Array, way: Way, need: affine.Box, matrix: Array, first: Three, shape: Three
+) -> Array:
+    """Each voxel from the layer that it lies in: as though that one went on above and below."""
+    out = np.full((*values.shape[:-3], *shape), np.nan, np.float32)
+    k, j, i = (m * (np.arange(n) + f) for m, n, f in zip(matrix[0], shape, first, strict=False))
+    height = (k + matrix[0, 3])[:, None, None] + j[:, None] + i
+    nearest = np.rint(height)
+    within = np.abs(height - nearest) <= _half_layer(way) + 1e-6
+    copies = 2 * int(np.ceil(way.margin[0])) + 3
+    whole = (copies, way.whole[1], way.whole[2])
+    box = (slice(0, copies), *need[1:])
+    for layer in range(need[0].start, need[0].stop):
+        here = within & (nearest == layer)
+        if not here.any():
+            continue
+        one = values[..., layer - need[0].start, :, :]
+        many = np.ascontiguousarray(np.stack([one] * copies, axis=-3))
+        moved = matrix.copy()
+        moved[0, 3] += copies // 2 - layer
+        found = _sampled(many, way, (box[0], box[1], box[2]), whole, moved, first, shape)
+        out[..., here] = found[..., here]
+    return out
+
+
+def _half_layer(way: Way) -> float:
+    """How far from the middle of a layer a voxel's middle may be that lies in it [voxels]."""
+    if way.layer is None:
+        return np.inf
+    return (way.layer - way.own_height) / 2
+
+
+def _sampled(
+    values: Array, way: Way, need: affine.Box, whole: Three, matrix: Array, first: Three,
+    shape: Three,
+) -> Array:  # fmt: skip
     where: dict[str, Any] = {
-        "matrix": matrix, "shape": shape, "first": first, "whole": way.whole,
+        "matrix": matrix, "shape": shape, "first": first, "whole": whole,
         "start": [s.start for s in need],
     }  # fmt: skip
     if way.method == "mean":
@@ -172,13 +221,17 @@ def covered(z: Array, way: Way) -> Array:
     # A mean wants the whole voxel inside the faces; a point, the centres of eight.
     half = np.maximum(way.width, 1) / 2 if way.method == "mean" and way.spread is None else 0.5
     low, high = -0.5 + half - 1e-4, np.array(way.whole) - 0.5 - half + 1e-4
-    low = np.broadcast_to(low, 3)
+    low, high = (np.array(np.broadcast_to(v, 3), float) for v in (low, high))
+    if way.layer is not None:  # the layers at the ends are whole
+        low[0], high[0] = -0.5, way.whole[0] - 0.5
     j, i = np.arange(way.plane[0])[:, None], np.arange(way.plane[1])
     for k, at in enumerate(z):
         matrix = way.at(float(at))
         for axis in range(3):
             place = matrix[axis, 1] * j + matrix[axis, 2] * i + matrix[axis, 3]
             out[k] &= (place >= low[axis]) & (place <= high[axis])
+            if way.layer is not None and axis == 0:
+                out[k] &= np.abs(place - np.rint(place)) <= _half_layer(way) + 1e-6
     return out
 
 
@@ -199,6 +252,12 @@ def planned(source: xr.Variable, way: Way, name: str) -> bool:
         if way.circle is not None:
             block += 4 * box
         rows = sizes["batch"] * math.prod(way.plane)
+        if way.layer is not None:  # copies of one layer, its samples, and heights
+            copies = 2 * math.ceil(way.margin[0]) + 3
+            one = math.prod(way.box(tile)[1:]) * lead
+            samples = (2 if way.method == "cubic" else 1) * 4 * lead
+            block += (3 if way.method == "cubic" else 1) * 4 * copies * one
+            block += (samples + 28) * math.prod(tile)
         tiles = (2 if way.method == "cubic" else 1) * math.prod(tile)
         block += 4 * lead * (tiles + rows) + 2 * rows + 32 * math.prod(way.plane)
         block += 0 if fixed else DECODED

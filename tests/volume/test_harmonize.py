@@ -86,6 +86,15 @@ def test_through_a_registration_and_other_voxels() -> None:
     inner = wanted[8:-8, 8:-8, 8:-8]
     np.testing.assert_allclose(mapped[8:-8, 8:-8, 8:-8], inner, atol=0.01)
     assert mapped.attrs["units"] == "1"
+    # Of a network, in whose frame neither of both lies.
+    frame = turn(-5.0, (1.0, 2.0, -3.0))
+    several = xr.Dataset(
+        {"to_sample": (("scan", "to", "from"), np.stack([frame @ matrix, frame]), UM)},
+        {"scan": ["fine", "coarse"]},
+    )
+    again = harmonize(moving, fixed=fixed, registration=several, scan="fine", fixed_scan="coarse",
+                      least_overlap=100)  # fmt: skip
+    np.testing.assert_allclose(again["knot_to"], found["knot_to"], atol=1e-4)
     assert found["knot_from"].attrs["units"] == "1/cm"
 
 

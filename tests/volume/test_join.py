@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from tests.jointly import phases, registration, turn
-from tests.placed import volume
+from tests.placed import UM, volume
 from zeoarray import pipeline, store
 from zeoarray.errors import ArgumentError, SchemaError
 from zeoarray.volume import grid, join, resample, sampling
@@ -118,3 +118,17 @@ def test_phases_must_be_the_same() -> None:
     more = of.assign(weight_sigma=xr.ones_like(of["weight"]))
     with pytest.raises(SchemaError, match="the same variables"):
         join(out, volume=more, name="b")
+
+
+def test_a_scan_may_take_the_place_of_another() -> None:
+    of = volume((9, 12, 10))
+    on, maps = grid(of), np.stack([np.eye(4), turn(2.0)])
+    several = xr.Dataset(
+        {"to_sample": (("scan", "to", "from"), maps, UM)}, {"scan": ["fixed", "diad"]}
+    )
+    found = join(on, volume=of, name="25um", registration=several, scan="diad")
+    wanted = join(on, volume=of, name="25um", registration=registration(turn(2.0)))
+    xr.testing.assert_equal(found, wanted)
+    with pytest.raises(SchemaError, match="is not among them") as caught:
+        join(on, volume=of, name="25um", registration=several)
+    assert "one of fixed, diad" in str(caught.value)

@@ -194,7 +194,7 @@ def _opened(store: str, node: str, digest: str) -> xr.Dataset:
     return ds.assign({n: v.compute() for n, v in ds.variables.items() if v.ndim < 2})
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)  # a stage that joins scans has a volume of each as argument
 def argument(store: str, node: str, digest: str) -> xr.Dataset:
     """Open a node that is an argument of a step: in memory where it is small.
 

@@ -53,6 +53,8 @@ def harmonize(
     *,
     fixed: xr.Dataset,
     registration: xr.Dataset | None = None,
+    scan: str | None = None,
+    fixed_scan: str | None = None,
     match: Match = "overlap",
     variable: str | None = None,
     fixed_variable: str | None = None,
@@ -75,7 +77,11 @@ def harmonize(
     fixed
         The one whose grey levels it shall have.
     registration
-        What `volume.register` gave for `ds` in `fixed`; None where both are in one frame.
+        What `volume.register` gave for `ds` in `fixed`, or `volume.connect` for both; None where
+        both are in one frame.
+    scan, fixed_scan
+        Which of them `ds` and `fixed` are, where the registration is of several scans; without the
+        second one `fixed` is in their common frame.
     match
         How.
     variable, fixed_variable
@@ -111,7 +117,8 @@ def harmonize(
         Where they have too little in common, or the relation is not monotone.
     """
     name, fixed_name = _one(ds, variable), _one(fixed, fixed_variable)
-    pairs = _pairs(ds[[name]], fixed[[fixed_name]], registration, voxel, rows, circle)
+    of = _between(registration, scan, fixed_scan)
+    pairs = _pairs(ds[[name]], fixed[[fixed_name]], of, voxel, rows, circle)
     _enough(pairs, least_overlap)
     rank = kernels.rank_correlation(pairs.moving, pairs.fixed)
     fall = kernels.falls(pairs.moving, pairs.fixed)
@@ -188,10 +195,21 @@ def _one(ds: xr.Dataset, name: str | None, by: str = BY) -> str:
     return fit[0]
 
 
+def _between(
+    registration: xr.Dataset | None, scan: str | None, fixed_scan: str | None
+) -> Array | None:
+    """(4, 4): from the one frame to the other; None where both are one."""
+    of = map_of(registration, scan, BY)
+    if of is None or fixed_scan is None:
+        return of
+    back = map_of(registration, fixed_scan, BY)
+    return of if back is None else np.asarray(np.linalg.inv(back) @ of)
+
+
 def _pairs(
     ds: xr.Dataset,
     fixed: xr.Dataset,
-    registration: xr.Dataset | None,
+    map_um: Array | None,
     voxel: float | None,
     rows: int,
     circle: float | None,
@@ -201,7 +219,7 @@ def _pairs(
     sides = [abs(grids.spacing(d, a, BY)) for d in (ds, fixed) for a in grids.AXES]
     on = grids.laid(fixed, voxel=2 * max(sides) if voxel is None else voxel)
     ways = (
-        way_to(on, ds, map_of(registration, None, BY), False, "mean", None, circle, by=BY),
+        way_to(on, ds, map_um, False, "mean", None, circle, by=BY),
         way_to(on, fixed, None, False, "mean", None, None, by=BY),
     )
     variables = [next(iter(d.data_vars.values())).variable for d in (ds, fixed)]

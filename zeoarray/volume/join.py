@@ -32,6 +32,7 @@ def join(
     volume: xr.Dataset,
     name: str,
     registration: xr.Dataset | None = None,
+    scan: str | None = None,
     inverse: bool = False,
     interpolation: Method = "mean",
     psf: Positive | None = None,
@@ -51,7 +52,9 @@ def join(
         What is added: attenuation(z, y, x), or weight(phase, z, y, x) with its errors, and its
         nominal `resolution`.
     name
-        What the scan is called, also in a registration of several (`volume.solve_network`).
+        What the scan is called.
+    scan
+        Which of the scans it is in a registration of several (`volume.connect`); None takes `name`.
     registration, inverse, interpolation, psf, circle
         As for `volume.resample`.
 
@@ -88,7 +91,7 @@ def join(
             f"{BY}: a scan of this name is there already", got=repr(name),
             expected="another than " + ", ".join(there),
         )  # fmt: skip
-    of = map_of(registration, name, BY)
+    of = map_of(registration, name if scan is None else scan, BY)
     way = way_to(ds, volume, of, inverse, interpolation, psf, circle, by=BY)
     found = brought(ds, volume, names, way, f"{BY} {name}")
     found[flag] = found.pop("valid")

@@ -9,7 +9,7 @@ import pytest
 
 from tests import ellipses, sinograms
 from zeoarray.errors import ArgumentError
-from zeoarray.kernels.center_opposite import find_center_opposite, refined
+from zeoarray.kernels.center_opposite import find_center_opposite, has_rival, refined
 
 Array = np.ndarray[Any, Any]
 
@@ -100,6 +100,36 @@ def test_the_parabola_is_that_through_three_points() -> None:
     place = np.arange(5.0)
     assert refined(place, 3 * (place - 2.2) ** 2 + 1) == pytest.approx((2.2, 6.0))
     assert refined(place, place) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("best", "other", "rival"),
+    [
+        (0.07, 0.24, False),  # of a wide detector: much less alike, though half as deep
+        (0.20, 0.30, True),
+        (0.55, 0.60, True),  # of noise
+        (0.001, 0.02, True),  # both as good as equal
+    ],
+)
+def test_a_rival_is_about_as_alike(best: float, other: float, rival: bool) -> None:
+    place = np.arange(-30, 30.1, 0.25)
+    curve = 0.7 - (0.7 - best) * np.exp(-(place**2)) - (0.7 - other) * np.exp(-((place - 15) ** 2))
+    assert has_rival(place, curve) is rival
+    beside = 0.7 - (0.7 - best) * np.exp(-(place**2)) - 0.05 * np.exp(-((place - 1.5) ** 2))
+    assert not has_rival(place, beside)
+
+
+def test_a_small_sample_on_a_wide_detector_is_not_ambiguous() -> None:
+    """Grains of one size far apart: where one meets another, projections are half alike."""
+    angle, u = np.linspace(0, np.pi, 151), np.arange(700)
+    rng = np.random.default_rng(4)
+    values = 0.01 * rng.normal(size=(151, 700))
+    for x, y in ((90.0, 30.0), (110.0, -20.0)):
+        away = u - 352.3 - x * np.cos(angle)[:, None] - y * np.sin(angle)[:, None]
+        values += np.sqrt(np.clip(64 - away**2, 0, None)) / 16
+    found = find_center_opposite(values, angle)
+    assert float(found.center) == pytest.approx(352.3, abs=0.1)
+    assert not found.ambiguous
 
 
 def judged(numbers: range, size: tuple[int, int] = (128, 320)) -> tuple[Array, Array, Array]:

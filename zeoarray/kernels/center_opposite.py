@@ -18,8 +18,9 @@ import scipy.ndimage
 from zeoarray.backend import to_host, xp_of
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels.angles import check_angles
-from zeoarray.kernels.center_likelihood import covariance, likeliest
+from zeoarray.kernels.center_likelihood import MANY, covariance, likeliest
 from zeoarray.kernels.center_slice import slice_bytes, with_slice
+from zeoarray.kernels.center_stripes import without_stripes
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.packed import each
 
@@ -42,6 +43,8 @@ INFLATION = 1.1
 LIKELY, UNLIKE = 0.6, 0.1
 """Of the variance: of that which the likelihood's curvature says, and of that of the comparison
 with the square of how far both are apart; for the errors found on random twin sinograms."""
+ROUNDS = 2
+"""Times that stripes are looked for, the second from where the axis is without those found."""
 SURE, LOST = 0.14, 1.5
 """An axis known worse than to the first is looked for with the slice as well, but not one known
 worse than to the second [pixels]."""
@@ -50,9 +53,12 @@ SLICE, ALIKE = 1.9, 1.2
 noise: variance of their mean, over that of independent ones."""
 UNSURE = 0.18
 """An axis whose standard deviation is more than this is not trusted [pixels]."""
-RIVAL = 0.35
-"""Nor where another minimum has more than this share of its depth: at most 0.25 in half of those
-sinograms, 0.43 or more in noise."""
+RIVAL, TWICE = 0.35, 2.0
+"""Nor where another minimum has more than the first as its share of its depth, at most 0.25 in half
+of those sinograms and 0.43 or more in noise, and both sides differ there by no more than the second
+times as much: a wide detector that sees a small sample well has many a dip, and none is like it."""
+ALIKE_AT_ALL = 0.05
+"""Sides that differ by less are alike, however much less they do elsewhere."""
 APART = 2.0
 """Minima farther than this from each other are two [pixels]."""
 
@@ -126,7 +132,11 @@ def has_rival(place: Array, curve: Array) -> bool:
     inner = curve[1:-1]
     low = 1 + np.flatnonzero((inner <= curve[:-2]) & (inner <= curve[2:]))
     others = low[np.abs(place[low] - place[best]) > APART]
-    return bool(others.size and level - float(curve[others].min()) > RIVAL * depth)
+    if not others.size:
+        return False
+    rival = float(curve[others].min())
+    near = rival <= max(TWICE * float(curve[best]), ALIKE_AT_ALL)
+    return near and level - rival > RIVAL * depth
 
 
 def _sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
@@ -136,8 +146,10 @@ def _sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
 
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     padded, near = 2 * sizes["u"] + 2, min(NEAR, sizes["angle"])
-    # All of one slice as spectra, thrice; and the covariance of the near projections by frequency.
-    pairs = 72 * padded * sizes["angle"] + 40 * padded * near * (near + 2)
+    rows = min(sizes["angle"], MANY + 2 * NEAR * DIRECTIONS)
+    # Projections as spectra, thrice; and the covariance of the near ones by frequency. One slice,
+    # and with its stripes filled.
+    pairs = 72 * padded * rows + 40 * padded * near * (near + 2) + 8 * sizes["angle"] * sizes["u"]
     return Memory(0, max(pairs, slice_bytes(sizes["angle"], sizes["u"])) + 96 * sizes["batch"])
 
 
@@ -225,22 +237,43 @@ def _search(values: Array, angle: Array, places: Array) -> tuple[Any, ...]:
     curve = differences(pairs, places)
     if not (curve.size and np.ptp(curve) > 0):
         return float(places.mean()), np.inf, places.size > 0, True, places, curve
+    center, sigma = _alike(values, angle, pairs, freedom, places, curve)
+    mended = values
+    # More directions than one outvote a stripe.
+    for _ in range(ROUNDS if len(pairs) == 1 else 0):
+        better = without_stripes(values, angle, pairs[0], center)
+        if better is None:
+            break
+        mended = better
+        clean, freedom = both_sides(mended, angle)
+        curve = differences(clean, places)
+        center, sigma = _alike(mended, angle, clean, freedom, places, curve)
+    if SURE < sigma <= LOST and not _is_end(center, places):
+        center, sigma = _both(center, sigma, *with_slice(mended, angle, center))
+        center = float(np.clip(center, places[0], places[-1]))
+    ambiguous = not sigma <= UNSURE or has_rival(places, curve)
+    return center, sigma, _is_end(center, places), ambiguous, places, curve
+
+
+def _alike(
+    values: Array,
+    angle: Array,
+    pairs: list[tuple[Array, Array]],
+    freedom: float,
+    places: Array,
+    curve: Array,
+) -> tuple[float, float]:
+    """Where the pairs are most alike, and all projections near them; and the standard deviation."""
     nearest = places[int(np.argmin(curve))]
     around = nearest + np.arange(-AROUND, AROUND + FINE / 2, FINE)
     fine = np.unique(np.clip(around, places[0], places[-1]))
     alike, _ = refined(fine, differences(pairs, fine))
     sigma = _sigma(pairs, alike, freedom)
-    center, at_edge = alike, _is_end(alike, places)
-    if not at_edge:
-        center, own = likeliest(values, angle, alike)
-        center = float(np.clip(center, places[0], places[-1]))
-        sigma = float(np.sqrt(LIKELY * own**2 + UNLIKE * (sigma**2 + (center - alike) ** 2)))
-    if not at_edge and SURE < sigma <= LOST:
-        center, sigma = _both(center, sigma, *with_slice(values, angle, center))
-        center = float(np.clip(center, places[0], places[-1]))
-    at_edge = at_edge or _is_end(center, places)
-    ambiguous = not sigma <= UNSURE or has_rival(places, curve)
-    return center, sigma, at_edge, ambiguous, places, curve
+    if _is_end(alike, places):
+        return alike, sigma
+    center, own = likeliest(values, angle, alike)
+    center = float(np.clip(center, places[0], places[-1]))
+    return center, float(np.sqrt(LIKELY * own**2 + UNLIKE * (sigma**2 + (center - alike) ** 2)))
 
 
 def _both(center: float, sigma: float, other: float, spread: float) -> tuple[float, float]:
@@ -278,12 +311,15 @@ def both_sides(values: Array, angle: Array) -> tuple[list[tuple[Array, Array]], 
     # A half circle, or less, has one direction that is near to both of its ends.
     middle = (first + last) / 2
     targets = np.linspace(first, last, count) if count > 1 else np.array([middle])
-    pad = columns // 2
-    padded = np.pad(values[order].astype(float), ((0, 0), (pad, pad)), mode="symmetric")
+    learned = np.arange(0, order.size, -(-order.size // MANY))
+    near = [_nearest(ordered - t - turn) for t in targets for turn in (0, np.pi)]
+    rows = np.unique(np.concatenate([learned, *near]))
+    ordered, pad = ordered[rows], columns // 2
+    padded = np.pad(values[order[rows]].astype(float), ((0, 0), (pad, pad)), mode="symmetric")
     spectra = scipy.fft.rfft(padded - np.median(padded), axis=1)
     length = padded.shape[1]
     wave = 2 * np.pi * np.arange(spectra.shape[1]) / length
-    power = (np.abs(spectra) ** 2).mean(axis=0)
+    power = (np.abs(spectra[np.searchsorted(rows, learned)]) ** 2).mean(axis=0)
     noise = float(power[int(0.9 * power.size) :].mean())
     smooth = np.exp(scipy.ndimage.gaussian_filter1d(np.log(np.maximum(power, 1e-30)), 2.0))
     signal = np.maximum(smooth - noise, 1e-3 * noise + 1e-30)
@@ -300,6 +336,11 @@ def both_sides(values: Array, angle: Array) -> tuple[list[tuple[Array, Array]], 
     return pairs, freedom
 
 
+def _nearest(away: Array) -> Array:
+    out: Array = np.argsort(np.abs(away), kind="stable")[:NEAR]
+    return out
+
+
 def _estimate(
     spectra: Array, away: Array, wave: Array, radius: float, faint: Array
 ) -> tuple[Array, Array]:
@@ -307,7 +348,7 @@ def _estimate(
 
     `faint` is the power of the noise over that of the signal, by frequency.
     """
-    nearest = np.argsort(np.abs(away), kind="stable")[:NEAR]
+    nearest = _nearest(away)
     theta = away[nearest]
     between = 2 * np.sin(np.abs(theta[:, None] - theta) / 2)
     scaled = radius * wave

@@ -18,7 +18,7 @@ import scipy.optimize
 
 Array = np.ndarray[Any, Any]
 
-WIDE = 64
+WIDE = 96
 """About so many columns are left, of those that matter, by averaging neighbours."""
 TURNS = 400
 """And so many projections at most."""

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
+from tests.ingest.files import exchange, frames
 from zeoarray import pipeline
 from zeoarray.errors import PipelineError
 
@@ -33,6 +36,13 @@ SPLIT = """
     - xct.retrieve_phase: {delta_beta: 100}
     - xct.remove_rings: {la_size: 11, sm_size: 5}
     - xct.minus_log
+"""
+
+INGEST = """
+zeoarray: 1
+store: a.zarr
+stages:
+  - ingest: {source: raw.h5, into: xct/b/scan}
 """
 
 
@@ -95,3 +105,22 @@ def test_faults_are_told_before_anything_runs(yaml: Write) -> None:
         pipeline.time_stages(pipeline.read(yaml("""
         - {from: xct/a/scan, into: xct/a/out, steps: [xct.normalise]}
         """)))  # fmt: skip
+
+
+def test_an_ingest_is_measured_on_one_of_its_shards(written: Path) -> None:
+    source = exchange(written / "raw.h5", theta=np.linspace(0, 179, 70))
+    with h5py.File(source, "r+") as file:
+        del file["exchange/data"]
+        file["exchange/data"] = frames(70)
+    path = written / "i.yaml"
+    path.write_text(INGEST, encoding="utf-8")
+    loaded = pipeline.read(path)
+    before = files(written)
+    (one,) = pipeline.time_stages(loaded)
+    assert files(written) == before
+    (row,) = pipeline.plan(loaded).rows
+    assert (one.node, one.blocks, one.planned) == ("xct/b/scan", row.tasks, row.memory)
+    assert row.tasks == 5  # 70 projections in shards of 32, a shard of flats and one of darks
+    assert one.block_s is not None
+    assert one.block_s > 0
+    assert one.whole_s == pytest.approx(5 * one.block_s)

@@ -96,8 +96,7 @@ def template(ds: xr.Dataset) -> xr.Dataset:
     for name, variable in ds.variables.items():
         lazy = variable.chunks is not None
         if variable.ndim > 1:
-            zeros: Any = da.zeros(variable.shape, dtype=variable.dtype, chunks=-1)
-            out[name] = xr.Variable(variable.dims, zeros, variable.attrs)
+            out[name] = xr.Variable(variable.dims, _zeros(variable), variable.attrs)
         elif lazy:
             nothing = np.zeros(variable.shape, variable.dtype)
             out[name] = xr.Variable(variable.dims, nothing, variable.attrs)
@@ -109,9 +108,14 @@ def argument(ds: xr.Dataset) -> xr.Dataset:
     out = {}
     for name, v in ds.variables.items():
         if v.ndim > 1 and v.nbytes > encode.SMALL:
-            zeros: Any = da.zeros(v.shape, dtype=v.dtype, chunks=-1)
-            out[name] = xr.Variable(v.dims, zeros, v.attrs)
+            out[name] = xr.Variable(v.dims, _zeros(v), v.attrs)
     return ds.drop_vars(out).compute().assign(out)
+
+
+def _zeros(like: xr.Variable) -> Any:
+    # Named here: to find a name of its own takes dask longer than all the rest.
+    name = f"zeros-{like.dtype.str}-{like.shape}"
+    return da.zeros(like.shape, dtype=like.dtype, chunks=-1, name=name)
 
 
 def applied(
@@ -337,7 +341,7 @@ def nbytes(ds: xr.Dataset, dim: str | None, rows: int) -> int:
     for v in ds.variables.values():
         if v.ndim > 1 or v.chunks is not None:
             share = rows / v.sizes[dim] if dim in v.dims and v.sizes[dim] else 1
-            total += round(v.nbytes * share)
+            total += round(v.size * v.dtype.itemsize * share)
     return total
 
 

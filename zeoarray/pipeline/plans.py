@@ -177,7 +177,7 @@ def rows_of(checked: Checked) -> list[Row]:
         arrays = [
             encode.sharded(v.variable, str(n))
             for n, v in checked.template.data_vars.items()
-            if v.nbytes >= encode.SMALL
+            if encode.is_large(v.variable)
         ]
         return [
             replace(

@@ -114,7 +114,7 @@ def _shard(one: Checked, folder: Path) -> Timed:
     """One shard of an ingest."""
     ds = open_scan(one.stage)
     arrays = [encode.sharded(v.variable, str(n)) for n, v in ds.data_vars.items()
-              if v.nbytes >= encode.SMALL]  # fmt: skip
+              if encode.is_large(v.variable)]  # fmt: skip
     count = sum(math.prod(a.layout.grid) for a in arrays)
     if not arrays:
         return Timed(one.stage.into, 0.0, 0, 0.0, note="small: written at once")

@@ -8,12 +8,16 @@ two together.
 
 from __future__ import annotations
 
+import base64
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import google_crc32c
 import numcodecs.blosc
+import numcodecs.zstd
 import numpy as np
 import xarray as xr
 import zarr
@@ -109,6 +113,12 @@ def sharded(variable: xr.Variable, name: str) -> Sharded:
     return Sharded(name, dims, dtype, layout_of(dims, variable.shape, dtype.itemsize))
 
 
+def is_large(variable: xr.Variable) -> bool:
+    """Whether a data variable is cut into shards: by its dims, or by its bytes."""
+    dims = tuple(map(str, variable.dims))
+    return bool(variable.size) and (dims in SHARDED or variable.nbytes >= SMALL)
+
+
 def metadata(array: Sharded, attrs: Mapping[str, Any]) -> bytes:
     """Return the ``zarr.json`` of a sharded array, as zarr writes it."""
     memory = MemoryStore()
@@ -168,8 +178,76 @@ def shard(block: Array, array: Sharded) -> Iterator[bytes]:
 def small(ds: xr.Dataset) -> dict[str, bytes]:
     """Return every file of a dataset of small variables: its group, coordinates, attributes.
 
-    xarray encodes (dates, text, attributes), zarr writes, and both only into memory.
+    Numbers are encoded here: the twenty coordinates of a scan are a tenth of the time of a small
+    run in zarr. Text and dates xarray encodes and zarr writes, into memory. A test holds what is
+    made here to what they would have made.
     """
+    variables, attrs = xr.conventions.encode_dataset_coordinates(ds.drop_encoding())
+    files = {"zarr.json": _json({"attributes": _plain(attrs), **GROUP})}
+    others = {}
+    for name, variable in variables.items():
+        ours = variable.dtype.kind in "biuf" and variable.size and not CF & variable.attrs.keys()
+        if ours:
+            files |= _number(str(name), variable)
+        else:
+            others[name] = variable
+    if others:
+        made = _by_zarr(xr.Dataset(others))
+        files |= {key: data for key, data in made.items() if key != "zarr.json"}
+    return dict(sorted(files.items()))
+
+
+CF: Final = {"_FillValue", "missing_value", "scale_factor", "add_offset", "dtype"}
+"""Attributes by which xarray encodes values."""
+GROUP: Final = {"zarr_format": 3, "node_type": "group"}
+ZSTD: Final = 0
+"""Level at which zarr compresses what it is told nothing about."""
+
+
+def _number(name: str, variable: xr.Variable) -> dict[str, bytes]:
+    """The files of an array of numbers in one chunk."""
+    attrs = _plain(variable.attrs)
+    values = np.asarray(variable.values)
+    fill: Any = False if values.dtype.kind == "b" else 0
+    empty = not values.any()
+    if values.dtype.kind == "f":
+        fill, empty = "NaN", bool(np.isnan(values).all())  # missing, to xarray
+        attrs["_FillValue"] = base64.standard_b64encode(struct.pack("<d", np.nan)).decode()
+    bytes_codec: dict[str, Any] = {"name": "bytes"}
+    if values.dtype.itemsize > 1:
+        bytes_codec["configuration"] = {"endian": "little"}
+    made = {
+        "shape": values.shape,
+        "data_type": values.dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": values.shape}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": [
+            bytes_codec,
+            {"name": "zstd", "configuration": {"level": ZSTD, "checksum": False}},
+        ],
+        "attributes": attrs,
+        **({"dimension_names": variable.dims} if variable.dims else {}),
+        "zarr_format": 3,
+        "node_type": "array",
+        "storage_transformers": [],
+    }
+    files = {f"{name}/zarr.json": _json(made)}
+    if not empty:  # zarr leaves out what is nothing but the fill value
+        data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+        files["/".join([name, "c", *"0" * values.ndim])] = numcodecs.zstd.compress(data, ZSTD)
+    return files
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()}
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode()
+
+
+def _by_zarr(ds: xr.Dataset) -> dict[str, bytes]:
     memory = MemoryStore()
     encoding = {str(name): {"chunks": v.shape} for name, v in ds.variables.items() if v.size}
     loaded = ds.copy(deep=False)

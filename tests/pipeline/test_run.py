@@ -12,7 +12,7 @@ import xarray as xr
 
 import zeoarray
 from zeoarray import cluster, pipeline, store, xct
-from zeoarray.errors import FingerprintError, LockedError, StoreError
+from zeoarray.errors import FingerprintError, LockedError, PipelineError, StoreError
 from zeoarray.pipeline import work
 from zeoarray.step import STEPS, step
 from zeoarray.store import ledger, lock, places
@@ -255,3 +255,29 @@ def test_array_that_a_step_knows_at_once_is_written(yaml: Write) -> None:
     pipeline.run(pipeline.read(path))
     made = store.open_node("a.zarr", "xct/a/marked", chunked=False).load()
     assert made["seen"].all()
+
+
+LATE = """
+- from: xct/a/scan
+  into: xct/a/absorbance
+  steps: [xct.normalize, xct.minus_log]
+- measure: quality.summary
+  from: xct/a/absorbance
+  into: xct/a/summary
+- from: xct/a/summary
+  into: xct/a/volume
+  steps:
+    - xct.reconstruct: {center: 22}
+"""
+
+
+def test_a_fault_that_a_measure_brings_to_light_says_what_was_made(yaml: Write) -> None:
+    loaded = pipeline.read(yaml(LATE))
+    with pytest.raises(PipelineError) as caught:
+        pipeline.run(loaded)
+    told = str(caught.value)
+    assert "what is made before it is kept: xct/a/absorbance, xct/a/summary" in told
+    assert "nothing was run" not in told
+    assert "line 13: " in told
+    assert "xct.reconstruct" in told
+    assert store.open_node("a.zarr", "xct/a/absorbance")["absorbance"].notnull().all()

@@ -87,7 +87,7 @@ class Model(RuleBasedStateMachine):
     @rule(node=st.sampled_from(NODES), which=st.integers(0, 4))
     def damage_a_growing_block(self, node: str, which: int) -> None:
         growing = places.locate(self.root, node).growing
-        blocks = sorted(growing.glob("data/*/c/**/*"))
+        blocks = sorted(growing.glob("data*/*/c/**/*"))
         files = [b for b in blocks if b.is_file()]
         if files:
             path = files[which % len(files)]

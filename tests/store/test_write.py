@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from zeoarray import cluster, store
 from zeoarray.errors import ArgumentError, FingerprintError, LockedError, StoreError
-from zeoarray.store import durable, encode, grow, ledger, lock, places
+from zeoarray.store import durable, encode, grow, ledger, lock, places, write
 
 
 def scan(frames: int = 70, z: int = 21, u: int = 33, seed: int = 0) -> xr.Dataset:
@@ -188,6 +188,30 @@ def test_a_resumed_save_refuses_other_parameters_and_restart_drops_the_old(tmp_p
         store.save(other, root, "xct/a/scan")
     assert "--restart" in str(caught.value)
     store.save(other, root, "xct/a/scan", restart=True)
+    assert store.verify(root) == []
+
+
+def test_a_worker_that_outlives_its_run_does_not_write_among_the_next(tmp_path: Path) -> None:
+    ds, root = scan(200), tmp_path / "a.zarr"
+    other = ds.assign(counts=ds["counts"] + 1)
+    begun = grow.plan(ds)
+    (array, index) = next(begun.tasks())
+    values = begun.variables[array.name]
+    with grow.growing(ds, begun, root, "xct/a/scan", {"seed": 1}) as node:
+        folder = node.folder
+        node.append(write.write_block(folder, array, index, values))
+    todo = grow.plan(other)
+    with grow.growing(other, todo, root, "xct/a/scan", {"seed": 2}, restart=True) as node:
+        for one, place in todo.tasks():
+            node.append(write.write_block(node.folder, one, place, todo.variables[one.name]))
+        write.write_block(folder, array, index, values)  # the block that was under way
+        node.finish()
+    assert store.verify(root) == []
+    xr.testing.assert_equal(store.open_node(root, "xct/a/scan").load(), other)
+    write.write_block(folder, array, index, values)  # and one that came later still
+    with grow.growing(other, todo, root, "xct/a/scan", {"seed": 2}) as node:
+        assert node.whole
+    assert not folder.parent.exists()
     assert store.verify(root) == []
 
 

@@ -86,6 +86,8 @@ class Faults:
 
     document: plain_yaml.Document
     lines: list[tuple[int, str]] = field(default_factory=list)
+    whole: tuple[str, ...] = ()
+    """Nodes of the stages before, where a fault shows only once they are made."""
 
     def add(self, keys: Keys, fault: ZeoError | str) -> None:
         """Note what is wrong at a place of the document."""
@@ -97,7 +99,10 @@ class Faults:
             return
         told = [f"line {line}: {text}" for line, text in sorted(dict.fromkeys(self.lines))]
         many = f"{len(told)} faults" if len(told) > 1 else "a fault"
-        raise PipelineError(f"{self.document.path} has {many}; nothing was run\n" + "\n".join(told))
+        ran = "nothing was run"
+        if self.whole:
+            ran = f"what is made before it is kept: {', '.join(self.whole)}"
+        raise PipelineError(f"{self.document.path} has {many}; {ran}\n" + "\n".join(told))
 
 
 @dataclass(frozen=True)

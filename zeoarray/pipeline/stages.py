@@ -205,7 +205,8 @@ def _run_steps(pipeline: Pipeline, stage: Stage, how: _How) -> bool:
 
 def _on_real_nodes(pipeline: Pipeline, stage: Stage) -> Checked:
     """The stage on what its nodes hold by now: measures before it have run."""
-    faults = Faults(pipeline.document)
+    before = tuple(s.into for s in pipeline.stages if s.number < stage.number)
+    faults = Faults(pipeline.document, whole=before)
     checked = check_stage(stage, existing(pipeline, (stage,)), faults)
     faults.raise_any()
     if checked is None or checked.template is None:

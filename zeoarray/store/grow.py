@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from zeoarray import chunks
 from zeoarray.errors import FingerprintError, StoreError
 from zeoarray.store import condition, durable, encode, ledger, lock, multiscales, places, record
 
+FOLDER = "folder"
+"""Names the folder of a node that was begun anew over another."""
 SMALL_AT_ONCE = 8
 """Small files that are written side by side."""
 
@@ -57,12 +60,7 @@ def plan(ds: xr.Dataset, arrays: Mapping[str, encode.Sharded] | None = None) -> 
     """
     large, variables = dict(arrays or {}), {str(n): ds[n].variable for n in arrays or ()}
     for name, data in ds.data_vars.items():
-        dims = tuple(map(str, data.dims))
-        if (
-            name not in large
-            and data.size
-            and (dims in encode.SHARDED or data.nbytes >= encode.SMALL)
-        ):
+        if name not in large and encode.is_large(data.variable):
             large[str(name)] = encode.sharded(data.variable, str(name))
             variables[str(name)] = data.variable
     return Plan(ds.drop_vars(large).compute(), large, variables)
@@ -86,7 +84,7 @@ class Growing:
     @property
     def folder(self) -> Path:
         """Where its files are written."""
-        return self.target.growing / "data"
+        return _folder(self.target)
 
     @property
     def keys(self) -> set[str]:
@@ -166,11 +164,19 @@ def _take_back(target: places.Places) -> None:
         raise durable.failed(target.growing, error) from error
 
 
+def _folder(target: places.Places) -> Path:
+    """Where files of a half-written node are: another folder each time that it is begun anew."""
+    try:
+        return target.growing / (target.growing / FOLDER).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return target.growing / "data"
+
+
 def _begin(
     target: places.Places, fingerprint: Mapping[str, Any], *, restart: bool
 ) -> ledger.Ledger:
     """Take up a half-written node, or begin it; blocks that are not as recorded are forgotten."""
-    path, data = target.growing / "ledger.jsonl", target.growing / "data"
+    path, data = target.growing / "ledger.jsonl", _folder(target)
     book = ledger.read(path)
     if book is not None and not restart:
         changed = record.differences(book.fingerprint, fingerprint)
@@ -187,18 +193,23 @@ def _begin(
         }
         book.forget(torn)
         return book
+    anew = target.growing.exists()
     try:
-        if target.growing.exists():
+        if anew:
             shutil.rmtree(target.growing)
+        # A worker may outlive the run that was killed: what it writes must not land among this.
+        data = target.growing / (f"data-{uuid.uuid4().hex[:8]}" if anew else "data")
         data.mkdir(parents=True)
     except OSError as error:
         raise durable.failed(target.growing, error) from error
+    if anew:
+        durable.write(target.growing / FOLDER, [data.name.encode()])
     return ledger.create(path, fingerprint, record.versions())
 
 
 def _finish(target: places.Places, ds: xr.Dataset, todo: Plan, book: ledger.Ledger) -> None:
     """Write what makes the node readable, then rename it into the store."""
-    folder = target.growing / "data"
+    folder = _folder(target)
     files = metadata_files(ds, todo, book)
 
     def put(key: str) -> ledger.Record:
@@ -266,7 +277,7 @@ def recover(target: places.Places) -> None:
         if target.ledger.exists():
             durable.rename(target.ledger, path)
         return
-    if path.exists() and not (target.growing / "data").exists() and target.data.exists():
+    if path.exists() and not _folder(target).exists() and target.data.exists():
         durable.rename(path, target.ledger)
         shutil.rmtree(target.growing)
     elif target.growing.exists() and not path.exists() and target.data.exists():

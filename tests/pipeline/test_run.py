@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures as cf
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import xarray as xr
 import zeoarray
 from zeoarray import cluster, pipeline, store, xct
 from zeoarray.errors import FingerprintError, LockedError, PipelineError, StoreError
-from zeoarray.pipeline import work
+from zeoarray.pipeline import stages, work
 from zeoarray.step import STEPS, step
 from zeoarray.store import ledger, lock, places
 
@@ -281,3 +283,54 @@ def test_a_fault_that_a_measure_brings_to_light_says_what_was_made(yaml: Write) 
     assert "line 13: " in told
     assert "xct.reconstruct" in told
     assert store.open_node("a.zarr", "xct/a/absorbance")["absorbance"].notnull().all()
+
+
+class Inline(cf.Executor):
+    """Runs a task as it is submitted, and notes how many blocks it has."""
+
+    def __init__(self) -> None:
+        self.blocks: list[int] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        self.blocks.append(len(args[2]))
+        done: cf.Future[Any] = cf.Future()
+        try:
+            done.set_result(function(*args, **kwargs))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+def test_quick_blocks_go_together_and_none_is_lost(
+    yaml: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = yaml(ABSORBANCE.replace("steps:", "block: 1\n  steps:", 1))
+    real = work.run_block
+
+    def breaks(blocks: work.Work, block: work.Block) -> list[ledger.Record]:
+        if block.index == 10:
+            raise ValueError("block 10")
+        return real(blocks, block)
+
+    monkeypatch.setattr(stages, "TASK_S", 1e9)
+    here = Inline()
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "run_block", breaks)
+        with pytest.raises(ValueError, match="block 10"):
+            pipeline.run(pipeline.read(path), executor=here, in_flight=2)
+    seen: list[tuple[int, int]] = []
+    pipeline.run(
+        pipeline.read(path),
+        executor=here,
+        in_flight=2,
+        progress=lambda node, done, total: seen.append((done, total)),
+    )
+    assert seen[0] == (10, 40), "what was made before it in the same task is kept"
+    assert here.blocks == [1, 1, 38, 1, 1, 28], "blocks that take no time go together"
+    slow = pipeline.read(path, given={"stages.0.into": "xct/b/absorbance"})
+    monkeypatch.setattr(stages, "TASK_S", 0.0)
+    here.blocks.clear()
+    pipeline.run(slow, executor=here, in_flight=2)
+    assert here.blocks == [1] * 40, "blocks that take longer than a task go alone"
+    one, other = (store.open_node("a.zarr", f"xct/{n}/absorbance").load() for n in "ab")
+    np.testing.assert_array_equal(one["absorbance"], other["absorbance"])

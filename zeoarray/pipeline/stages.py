@@ -22,6 +22,10 @@ from zeoarray.pipeline.plans import segment_nodes
 from zeoarray.step import find
 from zeoarray.store import condition, encode, grow, ledger, places, write
 
+TASK_S = 0.05
+"""Blocks that together take no longer than this are one task; to schedule one takes about 10 ms."""
+TOGETHER = 64
+"""Blocks of a task, at most."""
 Progress = Callable[[str, int, int], None]
 """Called with a node, the blocks of it that are done, and all of them."""
 
@@ -47,7 +51,8 @@ def run(
     executor
         Runs the blocks; None runs them here, one after the other.
     in_flight
-        At most this many blocks are given to the executor at once.
+        At most this many tasks are given to the executor at once: each a block, or several where
+        they are so quick that a task is over in a moment.
     lost
         What the executor raises for a block whose worker died.
     overwrite
@@ -326,7 +331,8 @@ def _make(
         count += len(made)
         how.tell(node.target.node, count, segment.blocks)
 
-    running: set[cf.Future[list[ledger.Record]]] = set()
+    running: set[cf.Future[work.Made]] = set()
+    together = 1
     gone: tuple[type[BaseException], ...] = (MemoryError, *how.lost)
     try:
         if how.executor is None:
@@ -334,21 +340,28 @@ def _make(
                 keep([work.run_block(blocks, block)])
             return
         while True:
-            for block in itertools.islice(missing, how.in_flight - len(running)):
-                running.add(how.executor.submit(work.run_block, blocks, block))
+            while len(running) < how.in_flight:
+                group = tuple(itertools.islice(missing, together))
+                if not group:
+                    break
+                running.add(how.executor.submit(work.run_blocks, work.run_block, blocks, group))
             if not running:
                 return
             finished = cf.wait(running, return_when=cf.FIRST_COMPLETED).done
-            keep([future.result() for future in finished if future.exception() is None])
-            for future in finished:
-                future.result()  # raises what one of them did
+            made = [future.result() for future in finished if future.exception() is None]
+            keep([records for one in made for records in one.records])
+            for error in [f.exception() for f in finished] + [one.error for one in made]:
+                if error is not None:
+                    raise error
             running -= finished  # only now: an interrupt must not part a block from its record
+            slowest = max(one.slowest_s for one in made)
+            together = min(max(int(TASK_S / max(slowest, 1e-6)), 1), TOGETHER)
     except KeyboardInterrupt:
         # What is begun is worth keeping; a second interrupt drops it.
         begun, running = {f for f in running if not f.cancel()}, set()
         for future in cf.as_completed(begun):
             if not future.exception():
-                keep([future.result()])
+                keep(list(future.result().records))
         raise
     except gone as error:
         raise lost.died(node.target.node, segment, error) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,36 @@ def run_block(work: Work, block: Block) -> list[ledger.Record]:
             write.write_values(Path(work.folder), array, place, values.pop(array.name))
             for array, place in work.placed(block.index)
         ]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a task gives: of every block that it made, and of one that failed."""
+
+    records: tuple[list[ledger.Record], ...]
+    slowest_s: float
+    error: Exception | None = None
+
+
+def run_blocks(
+    make: Callable[[Work, Block], list[ledger.Record]], work: Work, blocks: Sequence[Block]
+) -> Made:
+    """Make blocks, one after the other, in one task: to schedule a quick one takes longer than it.
+
+    What was made before one failed is not lost.
+    """
+    records: list[list[ledger.Record]] = []
+    slowest = 0.0
+    for block in blocks:
+        begun = time.perf_counter()
+        try:
+            records.append(make(work, block))
+        except Exception as error:
+            if not records:
+                raise
+            return Made(tuple(records), slowest, error)
+        slowest = max(slowest, time.perf_counter() - begun)
+    return Made(tuple(records), slowest)
 
 
 def _read(work: Work, block: Block, rows: slice) -> xr.Dataset:

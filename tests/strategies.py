@@ -59,8 +59,22 @@ class Case:
 SMALL = (1, 7)
 LARGE = {1: 100_000, 2: 400, 3: 80}
 """Size of each core dim, by how many the first input has, where memory is measured."""
-SLOW = {"center_opposite.find_center_opposite": 40}
-"""The same, of kernels that look long at noise."""
+SLOW = {
+    "center_opposite.find_center_opposite": 40,
+    **dict.fromkeys(
+        (
+            "center.find_center_vo",
+            "center_sharpness.find_center_sharpness",
+            "expectation.mlem",
+            "expectation.osem",
+            "projector.project",
+            "projector.backproject",
+            "total_variation.total_variation",
+        ),
+        200,
+    ),
+}
+"""The same, of kernels that take long over noise; an array of such a size is more than `SLACK`."""
 
 DTYPES: dict[str, tuple[str, ...]] = {
     "windows.bin_all": ("bool", "uint8"),

@@ -170,14 +170,25 @@ def _levels(position: Array, labels: Array, complete: bool) -> Levels:
     return Levels(value, labels, jitter, bool(even))
 
 
+PLACED = 2**16
+"""Values that are put in place at once: single numbers go together, a large frame alone."""
+
+
+def _at_once(batch: int) -> int:
+    return max(1, PLACED // max(1, batch))
+
+
 def _placed_sizes(sizes: Sizes, parameters: Parameters) -> dict[str, int]:
     return dict(zip(("z", "angle", "u"), parameters["shape"], strict=True))
 
 
 def _placed_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
-    # One frame, twice, in double precision at most; the cells' flags; indices and shares.
+    # Frames that go at once, twice, in double precision at most; flags of cells; what goes where.
     cells = math.prod(parameters["shape"])
-    return Memory(0, 16 * sizes["batch"] + cells + 48 * sizes["frame"] + 1024)
+    together = min(sizes["frame"], _at_once(sizes["batch"]))
+    return Memory(
+        0, 16 * sizes["batch"] * together + 96 * together + cells + 48 * sizes["frame"] + 4096
+    )
 
 
 @kernel(
@@ -226,10 +237,17 @@ def place(
     frames = xp.moveaxis(values, -1, 0)
     out = xp.zeros((cells, *frames.shape[1:]), kind)
     filled = np.zeros(cells, bool)
-    for i in np.flatnonzero(where >= 0):
-        # A share of 1 alone in its cell keeps every bit.
-        scale = kind.type(factor[i])
-        out[where[i]] += frames[i] * scale if scale != 1 else frames[i].astype(kind, copy=False)
-        filled[where[i]] = True
+    kept = np.flatnonzero(where >= 0)
+    filled[where[kept]] = True
+    together = _at_once(math.prod(values.shape[:-1]))
+    for start in range(0, kept.size, together):
+        part = kept[start : start + together]
+        # Frames of one cell are added in the order of frames, however many go at once.
+        while part.size:
+            first = np.unique(where[part], return_index=True)[1]
+            now = part[first]
+            scale = xp.asarray(factor[now].astype(kind).reshape(-1, *[1] * (frames.ndim - 1)))
+            out[xp.asarray(where[now])] += frames[xp.asarray(now)] * scale
+            part = np.delete(part, first)
     out[xp.asarray(~filled)] = gap
     return xp.moveaxis(out.reshape(*shape, *frames.shape[1:]), (0, 1, 2), (-3, -2, -1))

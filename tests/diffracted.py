@@ -116,6 +116,7 @@ _ITERATED: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     # Conjugate gradients make much of rounding.
     "iterations": lambda sizes: st.just(1),
     "weights": ray_weights,
+    "beam": lambda sizes: st.none() | st.floats(0.5, 2.0),
 }
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     **{f"{k}.{n}": s for k in PRODUCTS for n, s in (_CENTER | _SLICE | _FILTERED).items()},

@@ -12,6 +12,7 @@ import xarray as xr
 from tests import ellipses
 from zeoarray import xrdct
 from zeoarray.errors import ArgumentError, SchemaError, UnknownNameError
+from zeoarray.kernels import dense_iterative
 
 Array = np.ndarray[Any, Any]
 STEP = 25.0
@@ -239,6 +240,22 @@ def test_bad_scans_are_told() -> None:
     assert "no 'intensity'" in told(ds.drop_vars("intensity"), SchemaError, **run)
 
 
+@pytest.mark.parametrize("method", ["sirt", "cgls", "mlem"])
+def test_a_beam_as_wide_as_its_steps_is_modelled(method: str) -> None:
+    """The width is in um, as `u` is; the kernel's own test says what it is good for."""
+    lines = lines_of(FULL[::4], 7.6, 16, 7.0)[None]
+    given: dict[str, Any] = {"center": 7.6, "method": method, "iterations": 4}
+    found = xrdct.reconstruct(scan(lines, FULL[::4]), beam=1.2 * STEP, **given)
+    values = (lines[..., None] * CHANNELS).astype("float32")
+    expected, left = dense_iterative.reconstruct(
+        values, np.deg2rad(FULL[::4]), beam=1.2, radius=8.0, **given
+    )
+    np.testing.assert_allclose(found["intensity"] / PER_CM, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["residual"], left, rtol=1e-5)
+    thin = xrdct.reconstruct(scan(lines, FULL[::4]), **given)
+    assert rms(found["intensity"].values[0, ..., 0], thin["intensity"].values[0, ..., 0], 7) > 0.01
+
+
 def test_bad_options_are_told() -> None:
     ds = scan(lines_of(FULL[::8], 7.6, 16, 7.0)[None], FULL[::8])
     run: dict[str, Any] = {"center": 7.6}
@@ -253,6 +270,10 @@ def test_bad_options_are_told() -> None:
     assert "method='fbp'" in text
     assert "method 'fbp' has no 'resamples'" in told(ds, resamples=3, **run)
     assert "has no 'lower'" in told(ds, method="mlem", lower=0.0, **run)
+    assert "method 'fbp' has no 'beam'" in told(ds, beam=25.0, **run)
+    assert "a beam has a width" in told(ds, method="cgls", beam=0.0, **run)
+    text = told(ds, method="cgls", beam=25.0, operator="nufft", **run)
+    assert "rays without width" in text
     assert "two draws or more" in told(ds, method="mlem", resamples=1, **run)
     assert "a seed is that of resamples" in told(ds, method="mlem", seed=1, **run)
     assert "without their variance" in told(ds, method="mlem", resamples=4, **run)

@@ -1,6 +1,7 @@
 """SIRT, CGLS and MLEM for small slices and many channels, by matrix products.
 
-The operator is Joseph's (`projector.matrix`), written down once and multiplied with all channels.
+The operator is Joseph's (`projector.matrix`), or that of rays as wide as the beam (`beam_rays`),
+written down once and multiplied with all channels.
 Each method does as many iterations as it is told, in every channel, so that channels can be cut
 anywhere, and a variance can be found by repeating all of it on other draws of the counts.
 """
@@ -172,7 +173,7 @@ def check_counts(lines: Any, row: int) -> None:
 
 def systems(
     sinogram: Any, angle_rad: Any, center: Any, weights: Any, size: Size, radius: float | None,
-    lower: float | None,
+    lower: float | None, beam: float | None,
 ) -> Iterator[tuple[int, tuple[int, ...], System]]:  # fmt: skip
     """Number and index of each slice of (..., angle, u, q), and its rays.
 
@@ -189,7 +190,7 @@ def systems(
     for row, index in enumerate(np.ndindex(*batch)):
         one = projection(
             angle, width=columns, center=centers[row], size=size, radius=radius,
-            measured=None if measured is None else measured[row], xp=xp,
+            measured=None if measured is None else measured[row], beam=beam, xp=xp,
         )  # fmt: skip
         part = xp.ones((one.rays.size, 1), np.float32)
         if given is not None:
@@ -224,6 +225,10 @@ def iterative_bytes(sizes: Sizes, parameters: Parameters) -> tuple[int, int]:
     # operator of all pixels is there as well.
     copies = 1 if parameters["weights"] is None else 2
     block = 4 * group * ((lines + copies) * rays + images * inside) + 64 * group
+    if parameters["beam"] is not None:
+        # Slices of the group, before and after the blur.
+        seen = 4 * group * (copies * rays + 2 * inside + 2 * pixels)
+        block = max(block, seen) + 4 * (shape[0] ** 2 + shape[1] ** 2) + 160 * pixels
     flags = (26 + 6 * sizes["batch"]) * rays + 48 * pixels
     return 4 * rays * inside, max(block, 4 * rays * pixels) + flags
 
@@ -250,6 +255,7 @@ def reconstruct(
     size: Size = None,
     radius: float | None = None,
     lower: float | None = None,
+    beam: float | None = None,
 ) -> tuple[Any, Any]:
     """(..., angle, u, q), (angle) -> (..., y, x, q), (..., q). An iterative method, all channels.
 
@@ -276,6 +282,10 @@ def reconstruct(
         None. What lies beyond must be empty.
     lower
         Of ``sirt``: no pixel is below this.
+    beam
+        Full width at half maximum of a Gaussian beam along u [pixels]: rays are as wide as the
+        beam, pixels are squares, and the slices are what the beam sees at the middle of each.
+        None for rays without width, through slices that are linear between pixels.
 
     Returns
     -------
@@ -307,7 +317,7 @@ def reconstruct(
     contract = contract_of(reconstruct)
     xp, out = xp_of(sinogram), empty_for(contract, sinogram, size)
     left = xp.empty((*sinogram.shape[:-3], sinogram.shape[-1]), out.dtype)
-    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower)
+    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam)
     for row, index, system in slices:
         flat = out[index].reshape(-1, out.shape[-1])
         flat[...] = 0
@@ -319,7 +329,7 @@ def reconstruct(
                 check_counts(lines, row)
             image = METHODS[method](system, lines, iterations)
             left[index][part] = residual_of(system, lines, image)
-            flat[at, part] = image
+            flat[at, part] = system.operator.seen(image)
             # Or those of two groups would be there at once.
             del lines, image
     return out, left

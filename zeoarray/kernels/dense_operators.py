@@ -13,7 +13,7 @@ import numpy as np
 
 from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError, unknown
-from zeoarray.kernels import projector
+from zeoarray.kernels import beam_rays, projector
 from zeoarray.kernels.angles import angular_weights, check_angles
 from zeoarray.kernels.filters import WINDOWS, Filter, interpolation, points_of, ramp
 from zeoarray.kernels.gaps import check_valid, stands
@@ -47,6 +47,19 @@ class Operator:
     pixels: Array
     """Indices of these pixels in the flattened (y, x)."""
     shape: tuple[int, int]
+    blur: tuple[Any, Any] | None = None
+    """What the beam sees of a row of pixels along y, and along x; None for rays without width."""
+
+    def seen(self, image: Any) -> Any:
+        """(pixel, channel). The image as the beam sees it; as it is where rays have no width."""
+        if self.blur is None:
+            return image
+        xp, (y, x), lanes = xp_of(image), self.shape, image.shape[1]
+        at = xp.asarray(self.pixels)
+        whole = xp.zeros((y * x, lanes), np.float32)
+        whole[at] = image
+        whole = (self.blur[0] @ whole.reshape(y, x * lanes)).reshape(y, x, lanes)
+        return (self.blur[1] @ whole).reshape(y * x, lanes)[at]
 
 
 _BACK: Kept[Operator] = Kept()
@@ -212,9 +225,12 @@ def projection(
     size: Size = None,
     radius: float | None = None,
     measured: Any = None,
+    beam: float | None = None,
     xp: Any = np,
 ) -> Operator:
     """(angle) -> (ray, pixel). `projector.matrix`, Joseph's, of the pixels within the circle.
+
+    Or `beam_rays.matrix`, where the beam has a width.
 
     Parameters
     ----------
@@ -230,13 +246,15 @@ def projection(
         As `radon.filtered_backprojection`.
     measured
         (angle, u): which rays there are; all where None.
+    beam
+        Full width at half maximum of a Gaussian beam [pixels]; None for rays without width.
     xp
         The array module that the matrix shall be of.
 
     Raises
     ------
     ArgumentError
-        Where angles, axis or radius cannot be.
+        Where angles, axis, radius or beam cannot be.
 
     Examples
     --------
@@ -247,11 +265,18 @@ def projection(
     axis = float(centers_of(center, (), width)[0])
     flags = np.ones(angle.size * width, bool) if measured is None else np.ravel(measured)
     pixels, rays = pixels_of(shape, radius), np.flatnonzero(flags)
-    key = (xp.__name__, angle.tobytes(), width, axis, shape, radius, flags.tobytes())
+    key = (xp.__name__, angle.tobytes(), width, axis, shape, radius, flags.tobytes(), beam)
 
     def build() -> Operator:
-        whole = projector.matrix(angle, size=shape, width=width, center=axis)
-        return Operator(xp.asarray(whole[np.ix_(rays, pixels)]), rays, pixels, shape)
+        given: dict[str, Any] = {"size": shape, "width": width, "center": axis}
+        blur = None
+        if beam is None:
+            whole = projector.matrix(angle, **given)
+        else:
+            whole = beam_rays.matrix(angle, **given, beam=beam)
+            blur = (xp.asarray(beam_rays.blur(shape[0], beam)),
+                    xp.asarray(beam_rays.blur(shape[1], beam)))  # fmt: skip
+        return Operator(xp.asarray(whole[np.ix_(rays, pixels)]), rays, pixels, shape, blur)
 
     return _FORTH.get(key, build)
 

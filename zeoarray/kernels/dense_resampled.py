@@ -110,6 +110,7 @@ def variance(
     size: Size = None,
     radius: float | None = None,
     lower: float | None = None,
+    beam: float | None = None,
 ) -> Any:
     """(..., angle, u, q), (..., angle, u, q), (angle) -> (..., y, x, q). Variance by resampling.
 
@@ -124,7 +125,7 @@ def variance(
         As `dense_iterative.reconstruct`.
     noise
         Variance of each ray.
-    angle_rad, method, center, iterations, weights, size, radius, lower
+    angle_rad, method, center, iterations, weights, size, radius, lower, beam
         As `dense_iterative.reconstruct`.
     resamples
         Draws: two or more.
@@ -155,7 +156,7 @@ def variance(
     xp, out = xp_of(sinogram, noise), empty_for(contract_of(variance), sinogram, size)
     noise = xp.broadcast_to(noise, sinogram.shape)
     seeds = np.broadcast_to(to_host(seed), sinogram.shape[:-3]).ravel()
-    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower)
+    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam)
     for row, index, system in slices:
         flat, random = out[index].reshape(-1, out.shape[-1]), xp.random.default_rng(int(seeds[row]))
         flat[...] = 0
@@ -170,7 +171,7 @@ def variance(
             square = xp.zeros_like(mean)
             for draw in range(1, resamples + 1):
                 drawn = _drawn(random, lines, errors, method)
-                off = METHODS[method](system, drawn, iterations) - mean
+                off = system.operator.seen(METHODS[method](system, drawn, iterations)) - mean
                 mean += off / np.float32(draw)
                 square += off * off * np.float32((draw - 1) / draw)
             flat[at, part] = square / np.float32(resamples - 1)

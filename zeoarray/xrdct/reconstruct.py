@@ -39,9 +39,9 @@ Operator = Literal["auto", "dense", "nufft"]
 
 TAKEN: dict[str, tuple[str, ...]] = {
     "fbp": ("filter",),
-    "sirt": ("iterations", "resamples", "seed", "lower"),
-    "cgls": ("iterations", "resamples", "seed"),
-    "mlem": ("iterations", "resamples", "seed"),
+    "sirt": ("iterations", "resamples", "seed", "beam", "lower"),
+    "cgls": ("iterations", "resamples", "seed", "beam"),
+    "mlem": ("iterations", "resamples", "seed", "beam"),
 }
 """Parameters that belong to some methods only."""
 BY_CHANNEL: dict[str, Callable[..., Any]] = {
@@ -78,6 +78,7 @@ def reconstruct(
     operator: Operator = "auto",
     iterations: Count | None = None,
     lower: float | None = None,
+    beam: float | None = None,
     resamples: int | None = None,
     seed: int | None = None,
 ) -> xr.Dataset:
@@ -130,6 +131,12 @@ def reconstruct(
         ``mlem`` where None.
     lower
         Of ``sirt``: no voxel has less.
+    beam
+        Of iterative methods with the operator ``dense``: full width at half maximum of the beam
+        along u [um]. Rays are then as wide as a Gaussian beam, voxels are squares, and the slice
+        is what the beam sees at the middle of each. None for rays without width, which are wrong
+        where the beam is as wide as its steps: of the twin, phase weights without noise are then 5
+        to 8 % off, against 2 to 3 % with it.
     resamples
         Of iterative methods: draws of the counts from which the variance is found; none where None
         or 0. Each costs as much as the reconstruction.
@@ -161,7 +168,7 @@ def reconstruct(
     schema.validate(ds, schema.SINOGRAM, by=BY)
     given: dict[str, Any] = {
         "filter": filter, "iterations": iterations, "lower": lower,
-        "resamples": resamples or None, "seed": seed,
+        "beam": beam, "resamples": resamples or None, "seed": seed,
     }  # fmt: skip
     _check_options(method, given)
     pixel_um, pixels = spacing_of(ds, by=BY), size or ds.sizes["u"]
@@ -178,12 +185,14 @@ def reconstruct(
     chosen = {k: v for k, v in given.items() if v is not None}
     if "lower" in chosen:
         chosen["lower"] /= per_cm
+    if "beam" in chosen:
+        chosen["beam"] /= pixel_um
     kind = _operator(operator, ds, common)
     if kind == "dense":
         seeds = _seeds(ds, chosen.pop("seed", 0))
         out = _filtered(rays, chosen) if method == "fbp" else _iterated(rays, method, chosen, seeds)
     else:
-        _no_variance(rays, method, operator, chosen)
+        _dense_only(rays, method, operator, chosen)
         out = _by_channel(rays, method, chosen)
     return _finished(ds, out, axis_u, pixels, pixel_um, kind)
 
@@ -234,7 +243,13 @@ def _operator(operator: Operator, ds: xr.Dataset, common: Mapping[str, Any]) -> 
     return operator
 
 
-def _no_variance(rays: _Rays, method: str, operator: str, chosen: Mapping[str, Any]) -> None:
+def _dense_only(rays: _Rays, method: str, operator: str, chosen: Mapping[str, Any]) -> None:
+    if "beam" in chosen:
+        raise ArgumentError(
+            f"{BY}: the operator 'nufft' has rays without width",
+            got=f"operator={operator!r}, beam",
+            do="operator='dense', with a smaller size=; or leave beam= out",
+        )
     if "resamples" in chosen or (method == "fbp" and rays.variance is not None):
         why = "asked for" if operator == "nufft" else f"taken for an operator above {DENSE_BYTES:,}"
         raise ArgumentError(

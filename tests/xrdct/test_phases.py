@@ -141,6 +141,33 @@ def test_correlation_is_measured_on_a_sample() -> None:
         )
 
 
+def test_correlations_that_were_cut_off_still_weigh() -> None:
+    """Bins share a pixel with the next four; of that band one lag is no covariance."""
+    pixel = np.convolve(np.ones(5), np.ones(5))[4:] / 5
+    noise = np.random.default_rng(2).normal(size=(1, 40, 40, Q.size + 4)) * 0.05 / np.sqrt(5)
+    drawn = sum(noise[..., i : i + Q.size] for i in range(5))
+    ds = volume(np.ones((2, 40, 40)))
+    two = lines(A) + lines(B) + 2 - 0.5 * Q
+    ds["intensity"] = (ds["intensity"].dims, (two + drawn).astype("float32"))
+    ds["variance"] = ds["intensity"] * 0 + np.float32(0.05**2)
+    pulls, told = {}, {}
+    for lags in (2, 5):
+        node = xr.Dataset(
+            {"correlation": (("q", "lag"), np.tile(pixel[:lags], (Q.size, 1)))},
+            {"q": ("q", Q, {"units": "1/angstrom"})},
+        )
+        out = xrdct.fit_phases(ds, references=references(), correlation=node, nonnegative=False)
+        pulls[lags] = ((out["weight"] - 1) / out["weight_sigma"]).std(("z", "y", "x")).values
+        told[lags] = " ".join(out.attrs["limits"])
+    assert "not positive definite" in told[2]
+    assert "in place of 0.05" in told[2]
+    assert "positive definite" not in told[5]
+    assert np.abs(pulls[5] - 1).max() < 0.1
+    # What lies beyond the band is missing in the errors, and no more than that.
+    assert np.isfinite(pulls[2]).all()
+    assert pulls[2].min() > 1.1
+
+
 def test_voxels_without_patterns_have_no_weight() -> None:
     ds = volume(MIXED)
     ds["intensity"][0, 0, 0], ds["variance"][0, 0, 1] = np.nan, 0
@@ -210,6 +237,34 @@ def test_references_take_the_widths_of_the_scan(alpha2: float) -> None:
     # A line keeps its area: twice as wide, half as high, 4 times as strong.
     ratio = out["weight"].isel(z=0) / (MIXED / 2)
     np.testing.assert_allclose(ratio.mean(("y", "x")), 1, atol=0.02)
+
+
+def test_references_are_those_of_the_axis_where_parallax_is_modelled() -> None:
+    """Voxels at radius r see lines move by r / D to both sides; the scan's own width is less."""
+    weight, per_um = np.ones((2, 1, 11)), 24e-6
+    ds = volume(weight, counts=1e6).drop_vars("variance")
+    phi = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    for i, x in enumerate(ds["x"].values):
+        seen = [lines((*A, *B), Q * (1 + per_um * x * np.cos(p))) for p in phi]
+        ds["intensity"][0, 0, i] = np.mean(seen, axis=0) + 2 - 0.5 * Q
+    node = xr.Dataset({"shift_per_m": ((), -1e6 * per_um, {"units": "1/m"})})
+    made = {"first": powder(A, "zinc"), "second": powder(B, "sodium")}
+    own = float(np.sqrt(0.006**2 - 0.003**2))
+    plain = xrdct.reference_patterns(ds, background=4, **made)
+    right = xrdct.reference_patterns(ds, background=4, parallax=node, **made)
+    wide, narrow = (
+        np.hypot(float(n["width_added"]), 1.2 * float(n["width_relative"])) for n in (plain, right)
+    )
+    assert abs(narrow - own) < 3e-5
+    assert wide > own + 1e-4
+    given: dict[str, Any] = {"parallax": node, "background": 4}
+    ratio = [
+        xrdct.fit_phases(ds, references=n, **given)["weight"].std("x").max() for n in (right, plain)
+    ]
+    assert float(ratio[0]) < 0.2 * float(ratio[1])
+    rays = ds.rename(y="angle", x="u")
+    with pytest.raises(ArgumentError, match=r"reference_patterns: parallax is modelled for voxels"):
+        xrdct.reference_patterns(rays, parallax=node, **made)
 
 
 def test_references_from_lists_of_peaks() -> None:

@@ -175,8 +175,41 @@ def _check_done(failed: int, first: int) -> None:
             "the correlations of bins are not positive definite",
             got=f"pattern {first - 2 - failed}",
             expected="(q, lag) with every lag in which bins share pixels",
-            do="take the whole covariance band, or raise the floor",
+            do="take the whole covariance band (xrdct.bin_covariance measures it on a scan), or "
+            f"raise the floor, which is {FLOOR} where nothing is said",
         )
+
+
+def floor_of(correlation: Any, floor: float = FLOOR) -> float:
+    """(q, lag) -> least floor, `floor` or that doubled again and again, that `fit` can weigh with.
+
+    A band that was cut off, averaged over geometries or written with other lags need not be a
+    covariance. More of a floor costs precision of the weights and nothing else: whatever they are,
+    the sum is unbiased, and its covariance is taken of the correlations as they are.
+
+    Parameters
+    ----------
+    correlation
+        As of `fit`.
+    floor
+        To begin with.
+
+    Examples
+    --------
+    >>> floor_of(np.array([[1.0, 0.5]] * 9)), floor_of(np.array([[1.0, 0.9]] * 9))
+    (0.05, 0.8)
+    """
+    values = np.asarray(to_host(correlation), np.float64)
+    band = _band(values, len(values))
+    used, factor = np.ones(len(band), bool), np.zeros(band.shape)
+    found = float(floor)
+    # With more than every row's other elements it is positive definite.
+    enough = 2 * float(np.abs(band[:, 1:]).sum(axis=1).max(initial=0)) + float(
+        np.abs(1 - band[:, 0]).max(initial=0)
+    )
+    while found <= enough and not factorise(band, found, used, factor):
+        found = max(2 * found, FLOOR)
+    return found
 
 
 def _designs(design: Any, bins: int) -> Array:

@@ -21,6 +21,7 @@ NAMED = 0.1
 """Others are named if they make up this share of such a reference."""
 LEVEL = 2e-4
 """Relative broadening by which the models that are kept for the depth of voxels differ."""
+UM = 1e-6
 NODES = 24
 """Points of a circle that its broadening is the mean of."""
 
@@ -189,13 +190,49 @@ def design_of(
     spread
         Relative shift at the farthest points of each level's circle; 0 for none.
     """
-    phi = np.pi * (np.arange(NODES) + 0.5) / NODES
     smooth = background(q, terms)
-    levels = []
-    for amplitude in spread:
-        places = q * (1 + amplitude * np.cos(phi))[:, None] if amplitude else q[None]
-        levels.append(np.concatenate([[curve(places).mean(0) for curve in curves], smooth]))
-    return np.stack(levels)
+    seen = (around(curves, q, amplitude) for amplitude in spread)
+    return np.stack([np.concatenate([patterns, smooth]) for patterns in seen])
+
+
+def around(curves: Sequence[CubicSpline], q: Array, amplitude: float) -> Array:
+    """(curve, q) References as seen from everywhere on a circle.
+
+    Parameters
+    ----------
+    curves
+        References as functions of q.
+    q
+        Bins.
+    amplitude
+        Relative shift at the farthest points of the circle; 0 for none.
+    """
+    phi = np.pi * (np.arange(NODES) + 0.5) / NODES
+    places = q * (1 + amplitude * np.cos(phi))[:, None] if amplitude else q[None]
+    return np.array([curve(places).mean(0) for curve in curves])
+
+
+def spread_of(array: xr.DataArray, parallax: xr.Dataset, by: str) -> xr.DataArray:
+    """(y, x) Relative shift of lines at the ends of each voxel's circle.
+
+    Raises
+    ------
+    SchemaError
+        For a node that is not from `parallax`.
+    ArgumentError
+        For patterns of rays.
+    """
+    if not {"y", "x"} <= set(array.dims):
+        raise ArgumentError(
+            f"{by}: parallax is modelled for voxels",
+            got=f"patterns over {', '.join(map(str, array.dims))}",
+            expected="intensity(z, y, x, q)",
+            do="take the volume with parallax=, or rays without",
+        )
+    schema.validate(parallax, schema.Schema("parallax", (schema.PER_M,)), by=by)
+    per_um = abs(float(known(parallax["shift_per_m"]))) * UM
+    y, x = (xr.DataArray(known(array[d], whole=False).astype(float), dims=d) for d in ("y", "x"))
+    return (y**2 + x**2) ** 0.5 * per_um
 
 
 def correlations(ds: xr.Dataset, node: xr.Dataset, chosen: slice, by: str) -> Array:

@@ -92,7 +92,12 @@ def parallax(
         kernels.fit,
         intensity.isel(q=chosen),
         like if variance is None else variance.isel(q=chosen),
-        parameters={"design": design, "bounded": 0, "correlation": band},
+        parameters={
+            "design": design,
+            "bounded": 0,
+            "correlation": band,
+            "floor": kernels.FLOOR if band is None else kernels.floor_of(band),
+        },
     )
     order = ("z", "angle", "u")
     weight, covariance, chi2 = (

@@ -17,7 +17,6 @@ from zeoarray.xrdct import model
 __all__ = ["bin_correlation", "fit_phases", "fractions"]
 
 BY = "xrdct.fit_phases"
-UM = 1e-6
 
 
 @step(cites=("10.1137/1.9781611971217", "10.1017/S0370164600014346"))
@@ -72,7 +71,8 @@ def fit_phases(
     floor
         Share of a bin's variance that is taken as not correlated, for the weights only: where a
         pixel spreads over several bins, some of their differences have almost no error, and a model
-        that is not perfect must not be judged by them.
+        that is not perfect must not be judged by them. Where the correlations are those
+        of no covariance (a band that was cut off), it is doubled until they are; `limits` says so.
 
     Returns
     -------
@@ -105,7 +105,15 @@ def fit_phases(
             do="a longer q_range=, or a smaller background=",
         )
     model.check_collinear(names, design[0], BY)
-    band = None if correlation is None else model.correlations(ds, correlation, chosen, BY)
+    band, told = None, ""
+    if correlation is not None:
+        band = model.correlations(ds, correlation, chosen, BY)
+        floor, asked = kernels.floor_of(band, floor), floor
+        if floor > asked:
+            told = (
+                "the correlations of bins are not positive definite, as a band that was cut off: "
+                f"weights have the floor {floor:g} in place of {asked:g}"
+            )
     if variance is None:
         like = xr.DataArray(np.ones(q.size, np.float32), dims="q")
     else:
@@ -126,6 +134,7 @@ def fit_phases(
     )
     out = _labelled(ds, found, names, scaled=variance is None)
     limits = _limits(variance is not None, band is not None, parallax is not None)
+    limits += [told] if told else []
     return out.assign_attrs({**ds.attrs, "limits": [*ds.attrs.get("limits", []), *limits]})
 
 
@@ -135,20 +144,8 @@ def _levels(
     """Relative shifts at the ends of each model's circle, and which model belongs to each voxel."""
     if parallax is None:
         return [0.0], 0.0
-    if not {"y", "x"} <= set(intensity.dims):
-        raise ArgumentError(
-            f"{BY}: parallax is modelled for voxels",
-            got=f"patterns over {', '.join(map(str, intensity.dims))}",
-            expected="intensity(z, y, x, q)",
-            do="fit voxels with parallax=, or rays without",
-        )
-    schema.validate(parallax, schema.Schema("parallax", (schema.PER_M,)), by=BY)
-    per_um = abs(float(known(parallax["shift_per_m"]))) * UM
-    y, x = (
-        xr.DataArray(known(intensity[d], whole=False).astype(float), dims=d) for d in ("y", "x")
-    )
     # The models are the same whatever part of the volume is looked at; only their number differs.
-    level = (y**2 + x**2) ** 0.5 * (per_um / model.LEVEL)
+    level = model.spread_of(intensity, parallax, BY) / model.LEVEL
     count = int(np.ceil(float(level.max()))) + 1 if level.size else 1
     return [model.LEVEL * i for i in range(count)], level
 

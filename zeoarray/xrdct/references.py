@@ -17,7 +17,7 @@ from zeoarray.kernels import nnls
 from zeoarray.kernels.profiles import pseudo_voigt
 from zeoarray.labelled import known
 from zeoarray.step import Count, measure
-from zeoarray.xrdct import model
+from zeoarray.xrdct import means, model
 
 __all__ = ["reference_patterns"]
 
@@ -60,6 +60,7 @@ def reference_patterns(
     alpha2: float = 0.0,
     polarization: Polarization = "unpolarized",
     patterns: Count = 400,
+    parallax: xr.Dataset | None = None,
 ) -> xr.Dataset:
     r"""Make reference patterns that fit a scan, from powder patterns or lists of peaks.
 
@@ -92,6 +93,11 @@ def reference_patterns(
         which patterns that were corrected for polarization do not. ``none``: they do not.
     patterns
         How many patterns of the scan are read, evenly spread.
+    parallax
+        From `parallax`, where `fit_phases` gets it too: lines of a voxel off the axis, seen over a
+        full circle, are broadened by its way along the beam, and the references are those of a
+        voxel on the axis. Without it their widths hold what parallax adds on average, and a fit
+        that adds it again takes phases for each other. Only of voxels.
 
     Returns
     -------
@@ -118,16 +124,16 @@ def reference_patterns(
     labels = _names(given, names, lists)
     chosen = model.selection(ds, q_range, BY)
     q = known(ds["q"]).astype(float)[chosen]
-    mean, sigma = _mean(ds, chosen, patterns)
+    seen = means.means_of(ds, chosen, patterns, parallax, BY)
     smooth = model.background(q, background)
     if lists:
         _check_peaks(lists, q)
-        found, numbers = _from_peaks(q, mean, sigma, smooth, lists)
+        found, numbers = _from_peaks(q, seen, smooth, lists)
         limits = ["references are made of listed peaks only: lines that are not listed are missing"]
     else:
         curves = [_curve(p, n, q, alpha2, polarization)
                   for p, n in zip(given, labels, strict=True)]  # fmt: skip
-        found, numbers = _from_powders(q, mean, sigma, smooth, curves, labels)
+        found, numbers = _from_powders(q, seen, smooth, curves, labels)
         narrow = numbers[0] < NARROW and numbers[1] * q[-1] < NARROW
         limits = ["the scan's lines are not broader than those of the powder patterns, which "
                   "cannot be made narrower"] if narrow else []  # fmt: skip
@@ -161,29 +167,6 @@ def _names(
             do='names=("sodium", "zinc"), in the order of the patterns',
         )
     return labels
-
-
-def _mean(ds: xr.Dataset, chosen: slice, patterns: int) -> tuple[Array, Array]:
-    """Mean pattern of a sample, and the error of its bins to a common factor."""
-    intensity, _ = model.intensities(ds, BY)
-    dims = [d for d in intensity.dims if d != "q"]
-    sizes = [intensity.sizes[d] for d in dims]
-    count = int(np.prod(sizes, dtype=int))
-    picked = np.unique(np.linspace(0, max(count - 1, 0), min(patterns, count)).round().astype(int))
-    index = np.unravel_index(picked, sizes) if sizes else ()
-    at = {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
-    sample = intensity.isel(at).isel(q=chosen).compute(scheduler="synchronous")
-    values = np.asarray(sample.values, float).reshape(-1, sample.sizes["q"])
-    values = values[np.isfinite(values).all(axis=1)]
-    if not len(values):
-        raise ArgumentError(
-            f"{BY}: no pattern of the sample is finite",
-            got=f"{picked.size} patterns",
-            do="a q_range= that the detector covers, or more patterns=",
-        )
-    mean = values.mean(axis=0)
-    # Counts: the variance goes with the mean, to a factor that nothing here hangs on.
-    return mean, np.sqrt(np.maximum(mean, 1e-3 * np.abs(mean).max()))
 
 
 # --- powder patterns ------------------------------------------------------------------------------
@@ -243,7 +226,7 @@ def _stripped(q: Array, values: Array, length: float, powder: xr.Dataset, ratio:
 
 
 def _from_powders(
-    q: Array, mean: Array, sigma: Array, smooth: Array, curves: Sequence[Shape],
+    q: Array, seen: means.Means, smooth: Array, curves: Sequence[Shape],
     names: Sequence[str],
 ) -> tuple[Array, tuple[float, float, float, float]]:  # fmt: skip
     def patterns(numbers: Array) -> Array:
@@ -257,7 +240,7 @@ def _from_powders(
     first = patterns(np.zeros(3))
     model.check_collinear(names, np.concatenate([first, smooth]), BY)
     most = 1e3 * WIDEST
-    return _fitted(patterns, q, mean, sigma, smooth, [3.0, 0.5, 0.0], [0, 0, -10], [most, 10, 10])
+    return _fitted(patterns, q, seen, smooth, [3.0, 0.5, 0.0], [0, 0, -10], [most, 10, 10])
 
 
 # --- lists of peaks -------------------------------------------------------------------------------
@@ -283,7 +266,7 @@ def _check_peaks(lists: dict[str, tuple[float, ...]], q: Array) -> None:
 
 
 def _from_peaks(
-    q: Array, mean: Array, sigma: Array, smooth: Array, lists: dict[str, tuple[float, ...]]
+    q: Array, seen: means.Means, smooth: Array, lists: dict[str, tuple[float, ...]]
 ) -> tuple[Array, tuple[float, float, float, float]]:
     places = np.array([p for listed in lists.values() for p in listed], float)
     owner = np.repeat(np.arange(len(lists)), [len(v) for v in lists.values()])
@@ -298,7 +281,7 @@ def _from_peaks(
     most = 1e3 * WIDEST
     areas: list[Array] = []
     single, numbers = _fitted(
-        profiles, q, mean, sigma, smooth, [3.0, 0.5, 0.0, 0.3], [0.1, 0, -10, 0],
+        profiles, q, seen, smooth, [3.0, 0.5, 0.0, 0.3], [0.1, 0, -10, 0],
         [most, 10, 10, 1], areas,
     )  # fmt: skip
     strong = areas[0][:, None] * single
@@ -315,22 +298,27 @@ def _from_peaks(
 
 # --- fit ------------------------------------------------------------------------------------------
 def _fitted(
-    shapes: Callable[[Array], Array], q: Array, mean: Array, sigma: Array, smooth: Array,
+    shapes: Callable[[Array], Array], q: Array, seen: means.Means, smooth: Array,
     start: Sequence[float], low: Sequence[float], high: Sequence[float],
     weights: list[Array] | None = None,
 ) -> tuple[Array, tuple[float, float, float, float]]:  # fmt: skip
-    """Shapes of the numbers that fit the mean best; for each trial their weights follow."""
-    data = mean / sigma
+    """Shapes of the numbers that fit the means best; for each trial their weights follow."""
 
     def solved(numbers: Array) -> tuple[Array, Array, Array]:
         found = shapes(numbers)
+        parts = [weighed(*one) for one in zip(means.around(found, q, seen.spread), seen.mean,
+                                               seen.sigma, strict=True)]  # fmt: skip
+        weight = seen.share @ np.array([x for x, _ in parts])
+        return found, weight, np.concatenate([rest for _, rest in parts])
+
+    def weighed(found: Array, mean: Array, sigma: Array) -> tuple[Array, Array]:
         white = np.concatenate([found, smooth]) / sigma
         norm = np.sqrt((white**2).sum(axis=1))
         norm[norm == 0] = 1
-        unit = white / norm[:, None]
+        unit, data = white / norm[:, None], mean / sigma
         gram = unit @ unit.T + 1e-12 * np.eye(len(unit))
         x, _ = nnls.solve(gram, unit @ data, bounded=len(found))
-        return found, x / norm, data - x @ unit
+        return x / norm, data - x @ unit
 
     def residual(numbers: Array) -> Array:
         return solved(numbers)[2]
@@ -343,7 +331,7 @@ def _fitted(
     if weights is not None:
         weights.append(x[: len(found)])
     # The residual's own size stands for the unknown factor of the errors.
-    spread = np.linalg.pinv(done.jac.T @ done.jac) * (rest @ rest) / max(q.size - len(x), 1)
+    spread = np.linalg.pinv(done.jac.T @ done.jac) * (rest @ rest) / max(rest.size - len(x), 1)
     a, b, shift = (1e-3 * float(n) for n in done.x[:3])
     return found, (a, b, shift, 1e-3 * float(np.sqrt(spread[2, 2])))
 

@@ -95,8 +95,8 @@ def test_streaks_are_not_taken_for_the_sample(halves: Halves) -> None:
     wide = {"z": slice(0, 75), "y": slice(20, 140), "x": slice(20, 140)}
     even, odd = (h.isel(wide) for h in halves)
     with pytest.raises(RegistrationError, match="coarse structures say otherwise") as caught:
-        register(odd, fixed=even, turn_deg=5.0, blocks=48)
+        register(odd, fixed=even, turn_deg=3.0, blocks=32)
     assert "blur_um=6.5" in str(caught.value)
-    found = register(odd, fixed=even, turn_deg=5.0, blocks=48, blur_um=6.5)
+    found = register(odd, fixed=even, turn_deg=3.0, blocks=32, blur_um=6.5)
     off = error(found["to_fixed"].values, np.eye(4), even, odd)
     assert off < 3 * found["predicted_rms"] < 0.3 * PIXEL

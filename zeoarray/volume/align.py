@@ -70,6 +70,8 @@ class Followed(NamedTuple):
 
     matrix: Array
     correlation: float
+    fitted: bool = True
+    """Whether enough blocks were alike within their range; the others are so somewhere else."""
 
 
 def align(fixed: Pyramid, moving: Pyramid, settings: Settings, begin: Array | None) -> Aligned:
@@ -163,7 +165,8 @@ def _follow(
 
 
 def _distinct(pair: Pair, answers: list[Followed]) -> list[Followed]:
-    """The best first; none that is another's, or far behind the best."""
+    """The best first; none that is another's, or far behind the best, or that nothing bears out."""
+    answers = [a for a in answers if a.fitted] or answers
     kept: list[Followed] = []
     for one in sorted(answers, key=lambda f: -f.correlation):
         if kept and one.correlation < BEHIND * kept[0].correlation:
@@ -184,16 +187,18 @@ def _matched(
     pair: Pair, guide: Pair, mapped: Array, model: transform.Model, most: int, tries: int
 ) -> Followed:
     """Steps on one level, until one changes nothing; and the blocks' median correlation."""
-    median = -1.0
+    median, share = -1.0, 0.0
     for attempt in range(tries):
         size = refine.size_of_blocks(pair, mapped)
         firsts = refine.starts(pair, guide, mapped, size, most)
         block_list = refine.cut(pair, mapped, firsts, size, edges=pair.unlike)
         before = mapped
-        mapped, median, _ = refine.match(pair, mapped, model, block_list, 4 if attempt == 0 else 3)
+        mapped, median, share = refine.match(
+            pair, mapped, model, block_list, 4 if attempt == 0 else 3
+        )
         if _apart(pair, before, mapped) < NEAR * pair.voxel_um:
             break
-    return Followed(mapped, median)
+    return Followed(mapped, median, share > 0)
 
 
 def _must_overlap(pair: Pair, mapped: Array) -> None:

@@ -224,8 +224,7 @@ def match(
     points, moves, precision, correlation = [], [], [], []
     for block in block_list:
         found = blocks.search(block.fixed, moved(block, matrix, more=reach, order=1), reach)
-        # What is best at the edge of the range is alike somewhere else, not here.
-        correlation.append(-1.0 if found is None or found.at_edge else found.correlation)
+        correlation.append(-1.0 if found is None else found.correlation)
         if found is None or found.at_edge or found.correlation < BELIEVED:
             continue
         rho = min(found.correlation, 0.999)

@@ -70,8 +70,12 @@ def apply(block: Array, tables: tuple[Array, Array, Array]) -> Array:
     """(..., z, y, x) -> (..., z', y', x'): the axes one after the other, the coarsest first."""
     out = block
     for axis in _order([(t.shape[1], t.shape[0]) for t in tables]):
-        at = axis - 3
-        out = np.moveaxis(np.moveaxis(out, at, -1) @ tables[axis].T.astype(out.dtype), -1, at)
+        table = np.asarray(tables[axis], dtype=out.dtype)
+        *lead, z, y, x = out.shape
+        if axis == 0:
+            out = (table @ out.reshape(*lead, z, y * x)).reshape(*lead, -1, y, x)
+        else:
+            out = table @ out if axis == 1 else out @ table.T
     return np.ascontiguousarray(out)
 
 

@@ -31,7 +31,14 @@ class Contents:
     count: Array
 
     @classmethod
-    def of(cls, ds: xr.Dataset, variable: str, count: Array, threshold: float | None) -> Contents:
+    def of(
+        cls,
+        ds: xr.Dataset,
+        variable: str,
+        count: Array,
+        threshold: float | None,
+        detail: bool = True,
+    ) -> Contents:
         """Read a volume once, a part at a time.
 
         Parameters
@@ -42,6 +49,8 @@ class Contents:
             (3): voxels of a window.
         threshold
             Value above which a voxel is sample; None finds it.
+        detail
+            Whether values and gradients are wanted as well; they are 0 if not.
         """
         cell = np.maximum(count // CELLS, 1)
         level = _otsu(ds[variable]) if threshold is None else threshold
@@ -49,7 +58,7 @@ class Contents:
         cells = np.zeros((4, *shape))
         for box, values, flags in _read(ds, variable, cell):
             at = tuple(slice(b.start // c, -(-b.stop // c)) for b, c in zip(box, cell, strict=True))
-            cells[(slice(None), *at)] = _summed(values, flags, level, cell)
+            cells[(slice(None), *at)] = _summed(values, flags, level, cell, detail)
         sums = np.pad(cells, ((0, 0), (1, 0), (1, 0), (1, 0)))
         for dim in (1, 2, 3):
             np.cumsum(sums, axis=dim, out=sums)
@@ -97,7 +106,12 @@ def _whole(count: int, cell: int, size: int) -> int:
     return max(min(count // cell, -(-size // cell)), 1) * cell
 
 
-def _summed(values: Array, good: Array, level: float, cell: Array) -> Array:
+def _summed(values: Array, good: Array, level: float, cell: Array, detail: bool) -> Array:
+    out = [_cells((values > level) & good, cell), _cells(good, cell)]
+    if not detail:
+        return np.stack([*out, *(np.zeros_like(out[0]) for _ in range(2))])
+    # One after the other: of a part of the volume there are three at a time, not twelve.
+    out.append(_cells(values * good, cell))
     slope = np.zeros_like(values)
     for dim in range(3):
         if values.shape[dim] > 1:
@@ -107,18 +121,21 @@ def _summed(values: Array, good: Array, level: float, cell: Array) -> Array:
             del gradient
     np.sqrt(slope, out=slope)
     slope *= good
-    # One after the other: of a part of the volume there are three at a time, not twelve.
-    out = [_cells(slope, cell)]
-    del slope
-    out += [_cells(values * good, cell), _cells(good, cell), _cells((values > level) & good, cell)]
-    return np.stack(out[::-1])
+    return np.stack([*out, _cells(slope, cell)])
 
 
 def _cells(layer: Array, cell: Array) -> Array:
-    for dim, c in enumerate(cell):
-        at = np.arange(0, layer.shape[dim], int(c))
-        layer = np.add.reduceat(layer, at, axis=dim, dtype=np.float64)
-    return layer
+    # Rows of a cell are added plane by plane: all that follows is smaller by as much.
+    high = int(cell[0])
+    summed = layer[::high].astype(np.float32)
+    for k in range(1, high):
+        part = layer[k::high]
+        summed[: len(part)] += part
+    out = summed.astype(np.float64)
+    for dim in (1, 2):
+        at = np.arange(0, out.shape[dim], int(cell[dim]))
+        out = np.add.reduceat(out, at, axis=dim)
+    return out
 
 
 def _otsu(data: xr.DataArray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,9 @@ from zeoarray.patches import windows
 
 Array = np.ndarray[Any, Any]
 BY = "patches.extract"
+
+SAME = 6
+"""Decimals of um: patches that lie alike on the voxels share what is computed for them."""
 
 
 @dataclass(frozen=True)
@@ -152,10 +156,16 @@ class Plan:
         tables = []
         for dim, (a, n) in enumerate(zip(self.axes, self.counts, strict=True)):
             source = a.centres[start[dim] : start[dim] + block.shape[dim - 3]]
-            target = centre[dim] + (np.arange(n) - (n - 1) / 2) * self.voxel[dim]
-            tables.append(
-                averaging.weights(source, a.step, target, self.voxel[dim], self.psf)
-                if source.size > 1
-                else np.ones((n, 1))
-            )
+            off = round(float(source.mean() - centre[dim]), SAME)
+            tables.append(_table(off, source.size, a.step, n, float(self.voxel[dim]), self.psf))
         return averaging.apply(block, (tables[0], tables[1], tables[2]))
+
+
+@functools.lru_cache(maxsize=512)
+def _table(off: float, size: int, width: float, n: int, voxel: float, psf: float) -> Array:
+    """(n, size), float32: shares of voxels whose middle lies `off` um from that of the patch."""
+    if size == 1:
+        return np.ones((n, 1), np.float32)
+    source = off + (np.arange(size) - (size - 1) / 2) * width
+    target = (np.arange(n) - (n - 1) / 2) * voxel
+    return averaging.weights(source, width, target, voxel, psf).astype(np.float32)

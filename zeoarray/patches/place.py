@@ -149,7 +149,8 @@ def place(
     grid = _Grid.of(axes, width, {"z": z, "y": y, "x": x})
     rng = np.random.default_rng(seed)
     starts = grid.on_a_grid(overlap) if sampling == "grid" else grid.at_random(count, rng)
-    told = Contents.of(ds, _chosen(ds, variable), grid.count, threshold)
+    detail = prefer != "any" or sharpest < 1
+    told = Contents.of(ds, _chosen(ds, variable), grid.count, threshold, detail)
     share, measured, mean, slope = told.over(starts)
     good = (share >= foreground) & (measured >= valid - 1e-9)
     if not good.any():

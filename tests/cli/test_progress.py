@@ -50,3 +50,11 @@ def test_what_takes_long_says_how_far_it_is_and_what_is_left() -> None:
 
 def test_a_temporary_node_has_no_number() -> None:
     assert told((0.0, "a/volume.part0", 0, 1))[0].strip() == "a/volume.part0: 1 block"
+
+
+def test_a_stage_that_never_told_its_last_block_is_closed_by_the_next() -> None:
+    assert told((0.0, "a/scan", 0, 4_000_000), (3.0, "a/axis", 0, 1)) == [
+        "    1/3 a/scan: 4.0 MB",
+        "        made in 3.0 s",
+        "    2/3 a/axis",
+    ]

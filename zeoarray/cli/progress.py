@@ -67,6 +67,9 @@ def stages(kinds: Mapping[str, str]) -> Iterator[Tell]:
                     click.echo(line)
 
         yield tell
+        if not quiet:
+            for line in lines.closed():
+                click.echo(line)
 
 
 class Lines:
@@ -77,12 +80,21 @@ class Lines:
     ) -> None:
         self.kinds, self.clock = kinds, clock
         self.node, self.first, self.begun, self.last = "", 0, 0.0, 0.0
+        self.open = False
+
+    def closed(self) -> Iterator[str]:
+        """Give the line of a stage that is made without having told of its last block."""
+        if self.open:
+            self.open = False
+            yield f"{'':>7} made in {format_seconds(self.clock() - self.begun)}"
 
     def told(self, node: str, done: int, total: int) -> Iterator[str]:
         """Give the lines that this state is worth: none, one or two."""
         now = self.clock()
         kind = self.kinds.get(node, "steps")
         if node != self.node:
+            yield from self.closed()
+            self.open = True
             self.node, self.first, self.begun, self.last = node, done, now, now
             before = f", {_amount(kind, done)} of it made before" if done else ""
             size = "" if kind == "measure" else f": {_amount(kind, total)}{before}"
@@ -90,9 +102,10 @@ class Lines:
         made, seconds = done - self.first, now - self.begun
         rate = made / seconds if seconds > 0 else 0.0
         speed = f", {_rate(kind, rate)}" if rate and kind != "measure" else ""
-        if done >= total:
+        if done >= total and self.open:
+            self.open = False
             yield f"{'':>7} made in {format_seconds(seconds)}{speed}"
-        elif now - self.last >= EVERY_S and rate:
+        elif self.open and now - self.last >= EVERY_S and rate:
             self.last = now
             left = format_seconds((total - done) / rate)
             yield f"{'':>7} {_amount(kind, done)} of {_amount(kind, total)}{speed}, {left} left"

@@ -81,6 +81,8 @@ class _Told:
         distinct = {(a.path, a.dataset): a for parts in arrays.values() for a in parts}.values()
         self.total = sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in distinct)
         self.done, self.progress = 0, progress
+        if progress is not None:
+            progress(0, self.total)
 
     def each(self, rows: Iterator[tuple[int, int, int, int]]) -> Iterator[tuple[int, ...]]:
         for row in rows:

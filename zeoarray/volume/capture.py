@@ -24,8 +24,10 @@ SWEEP_DEG = 6.0
 """Steps round the circle where nothing else has led anywhere."""
 LARGEST, SMALLEST = 48, 32
 """Voxels along the longest side of the larger volume, and least along that of the smaller."""
-MOST = 128
+MOST = 192
 """The larger volume is never searched with more voxels along a side."""
+THINNEST = 12
+"""Voxels across a volume that is a slab, as far as `MOST` allows."""
 LEAST_OVERLAP = 0.15
 """Share of the smaller volume that must lie on the other."""
 
@@ -43,7 +45,8 @@ def voxel(fixed: Level, moving: Level, finest_um: float) -> float:
     """Voxel size to search with: `finest_um` times a power of two."""
     large = max(float(fixed.extent.max()), float(moving.extent.max()))
     small = min(float(fixed.extent.max()), float(moving.extent.max()))
-    wanted = max(min(large / LARGEST, small / SMALLEST), large / MOST)
+    thin = min(float(fixed.extent.min()), float(moving.extent.min()))
+    wanted = max(min(large / LARGEST, small / SMALLEST, thin / THINNEST), large / MOST)
     return finest_um * float(2 ** max(0, round(np.log2(max(wanted / finest_um, 1)))))
 
 

@@ -22,14 +22,16 @@ venv: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	@touch $@
 
-# The twin's files, as beamlines would have written them, and everything that is made of them.
-# Interrupted, `make demo` goes on where it stopped; `make clean` forgets it.
+# The twin's files, as beamlines would have written them, and everything that is made of them: three
+# pipelines on one store. Interrupted, `make demo` goes on where it stopped; `make clean` forgets it.
 ZEO := $(BIN)/zeoarray
 STORE := demo/zn13x.zarr
 demo: venv demo/files/.made
-	$(ZEO) check pipelines/demo.yaml
 	$(ZEO) plan pipelines/demo.yaml
 	$(ZEO) run pipelines/demo.yaml
+	$(ZEO) run pipelines/correlate.yaml
+	$(ZEO) run pipelines/patches.yaml
+	$(ZEO) patches check $(STORE)
 	$(ZEO) verify $(STORE)
 	$(ZEO) report $(STORE) -o demo/report.html
 	@echo
@@ -39,7 +41,7 @@ demo: venv demo/files/.made
 
 demo/files/.made: | .venv/.installed
 	rm -rf demo
-	$(ZEO) twin demo/files --preset small --rows 16 --seed 1
+	$(ZEO) twin demo/files --preset small --seed 1
 	@touch $@
 
 test: venv

@@ -51,16 +51,18 @@ def maps(scan: phase_twin.Layer) -> Iterator[tuple[str, Array]]:
     yield "two bins, typed centre", windows(noisy, TYPED)
     yield "two bins, true axis", windows(noisy, scan.axis)
     yield "two bins, true axis, background", windows(noisy, scan.axis, background=True)
-    references = xrdct.reference_patterns(
-        noisy, first=phase_twin.powder("sodium"), second=phase_twin.powder("zinc"),
-        polarization="none", background=TERMS,
-    )  # fmt: skip
-    given: dict[str, Any] = {"references": references, "correlation": scan.correlation}
-    given |= {"background": TERMS}
-    depth = xrdct.parallax(noisy, center=scan.axis, **given)
+    powders: dict[str, Any] = {
+        "first": phase_twin.powder("sodium"), "second": phase_twin.powder("zinc"),
+        "polarization": "none", "background": TERMS,
+    }  # fmt: skip
+    given: dict[str, Any] = {"correlation": scan.correlation, "background": TERMS}
+    plain = xrdct.reference_patterns(noisy, **powders)
+    depth = xrdct.parallax(noisy, center=scan.axis, references=plain, **given)
     volume = xrdct.reconstruct(noisy, center=scan.axis)
-    for name, node in (("fit", None), ("fit with parallax", depth)):
-        yield name, xrdct.fit_phases(volume, parallax=node, **given)["weight"].isel(z=0).values
+    own = xrdct.reference_patterns(volume, parallax=depth, **powders)
+    for name, node, lines in (("fit", None, plain), ("fit with parallax", depth, own)):
+        found = xrdct.fit_phases(volume, parallax=node, references=lines, **given)
+        yield name, found["weight"].isel(z=0).values
 
 
 def windows(sinogram: xr.Dataset, center: float, *, background: bool = False) -> Array:

@@ -95,7 +95,7 @@ def test_parallax_broadens_lines_off_the_axis() -> None:
     """Lines of a voxel at radius r move by r / D to both sides as the sample turns."""
     weight, per_um = np.ones((2, 1, 41)), 6e-6
     ds = volume(weight, counts=1e6)
-    phi = np.linspace(0, 2 * np.pi, 400, endpoint=False)
+    phi = np.linspace(0, 2 * np.pi, 100, endpoint=False)
     for i, x in enumerate(ds["x"].values):
         seen = [lines(A, Q * (1 + per_um * x * np.cos(p))) for p in phi]
         ds["intensity"][0, 0, i] = np.mean(seen, axis=0) + 2 - 0.5 * Q
@@ -144,9 +144,9 @@ def test_correlation_is_measured_on_a_sample() -> None:
 def test_correlations_that_were_cut_off_still_weigh() -> None:
     """Bins share a pixel with the next four; of that band one lag is no covariance."""
     pixel = np.convolve(np.ones(5), np.ones(5))[4:] / 5
-    noise = np.random.default_rng(2).normal(size=(1, 40, 40, Q.size + 4)) * 0.05 / np.sqrt(5)
+    noise = np.random.default_rng(2).normal(size=(1, 24, 24, Q.size + 4)) * 0.05 / np.sqrt(5)
     drawn = sum(noise[..., i : i + Q.size] for i in range(5))
-    ds = volume(np.ones((2, 40, 40)))
+    ds = volume(np.ones((2, 24, 24)))
     two = lines(A) + lines(B) + 2 - 0.5 * Q
     ds["intensity"] = (ds["intensity"].dims, (two + drawn).astype("float32"))
     ds["variance"] = ds["intensity"] * 0 + np.float32(0.05**2)
@@ -162,7 +162,7 @@ def test_correlations_that_were_cut_off_still_weigh() -> None:
     assert "not positive definite" in told[2]
     assert "in place of 0.05" in told[2]
     assert "positive definite" not in told[5]
-    assert np.abs(pulls[5] - 1).max() < 0.1
+    assert np.abs(pulls[5] - 1).max() < 0.12
     # What lies beyond the band is missing in the errors, and no more than that.
     assert np.isfinite(pulls[2]).all()
     assert pulls[2].min() > 1.1
@@ -241,7 +241,7 @@ def test_references_take_the_widths_of_the_scan(alpha2: float) -> None:
 
 def test_references_are_those_of_the_axis_where_parallax_is_modelled() -> None:
     """Voxels at radius r see lines move by r / D to both sides; the scan's own width is less."""
-    weight, per_um = np.ones((2, 1, 11)), 24e-6
+    weight, per_um = np.ones((2, 1, 7)), 36e-6
     ds = volume(weight, counts=1e6).drop_vars("variance")
     phi = np.linspace(0, 2 * np.pi, 60, endpoint=False)
     for i, x in enumerate(ds["x"].values):

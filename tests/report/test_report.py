@@ -325,6 +325,26 @@ def test_pages_of_many_pictures_stay_small(monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(len(p.content) for p in many) * 4 / 3 <= page.MOST_BYTES
 
 
+def test_the_examples_of_the_page_on_reports_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "SECTIONS", [*registry.SECTIONS])
+    store.save(stores.axis(), "zn13x.zarr", "xct/i13-2.6um/axis")
+    noisy = stores.volume().assign(noise=("z", np.full(6, 0.25), {"units": "1/cm"}))
+    store.save(noisy, "zn13x.zarr", "xct/i13-2.6um/volume/bin1")
+    text = (Path(__file__).parents[2] / "docs/how_to/report.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(example, {})  # noqa: S102  each is what a reader would paste by itself
+    assert {p.name for p in tmp_path.glob("*.png")} == {"axis.png", "slice.png"}
+    said = text_of(tmp_path / "zn13x.zarr.report.html")
+    assert "How noisy" not in said
+    assert "Noise of slices over height." in said
+    assert "0.25 1/cm" in said
+
+
 def test_tables_have_as_many_cells_as_columns(full: Path) -> None:
     found = contents.read(full.with_name("a.zarr"))
     for node in found.nodes:

@@ -13,7 +13,7 @@ from tests.registered import Balls, scan, similarity
 from zeoarray import pipeline, store
 
 SHIPPED = Path(__file__).parents[2] / "pipelines/correlate.yaml"
-SETTINGS = {"volume.register.blocks": "40", "volume.register.turn_deg": "5"}
+SETTINGS = {"volume.register.blocks": "40", "volume.register.turn_deg": "0.5"}
 SCANS = {
     "i13-2.6um": ((26, 54, 54), 5.0, similarity((0, 0, 0), (0, 0, 0))),
     "i13-1.625um": ((28, 56, 56), 4.0, similarity((0.5, -1, 2), (6.0, -9.0, 4.0))),

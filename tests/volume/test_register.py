@@ -135,11 +135,11 @@ def test_it_goes_on_from_a_start(found: xr.Dataset, fixed: xr.Dataset, moving: x
     assert error(out.to_fixed.values, TRUTH, fixed, moving) < 0.05 * VOXEL
 
 
-def test_a_mirrored_volume_is_called_so(fixed: xr.Dataset, moving: xr.Dataset) -> None:
-    for axis in ("x", "z"):
-        mirrored = dataset(np.flip(moving.attenuation.values, "zyx".index(axis)), VOXEL)
-        with pytest.raises(RegistrationError, match=f"mirror image of the other, along {axis}"):
-            register(mirrored, fixed=fixed, blocks=12, turn_deg=NEAR)
+@pytest.mark.parametrize("axis", [pytest.param("x", marks=pytest.mark.prove), "z"])
+def test_a_mirrored_volume_is_called_so(fixed: xr.Dataset, moving: xr.Dataset, axis: str) -> None:
+    mirrored = dataset(np.flip(moving.attenuation.values, "zyx".index(axis)), VOXEL)
+    with pytest.raises(RegistrationError, match=f"mirror image of the other, along {axis}"):
+        register(mirrored, fixed=fixed, blocks=12, turn_deg=NEAR)
 
 
 def test_another_sample_is_refused(fixed: xr.Dataset) -> None:

@@ -31,6 +31,8 @@ BEHIND = 0.9
 """Answers that correlate by less than this share of the best are given up."""
 CLEARER = 0.1
 """A mirrored volume must correlate better by this much to be called so."""
+AGREED = 0.5
+"""And this share of its blocks must agree on where it lies."""
 
 
 class Settings(NamedTuple):
@@ -70,8 +72,8 @@ class Followed(NamedTuple):
 
     matrix: Array
     correlation: float
-    fitted: bool = True
-    """Whether enough blocks were alike within their range; the others are so somewhere else."""
+    share: float = 1.0
+    """Of the blocks, those that agree on the map; 0 where too few are alike within their range."""
 
 
 def align(fixed: Pyramid, moving: Pyramid, settings: Settings, begin: Array | None) -> Aligned:
@@ -166,7 +168,7 @@ def _follow(
 
 def _distinct(pair: Pair, answers: list[Followed]) -> list[Followed]:
     """The best first; none that is another's, or far behind the best, or that nothing bears out."""
-    answers = [a for a in answers if a.fitted] or answers
+    answers = [a for a in answers if a.share > 0] or answers
     kept: list[Followed] = []
     for one in sorted(answers, key=lambda f: -f.correlation):
         if kept and one.correlation < BEHIND * kept[0].correlation:
@@ -198,7 +200,7 @@ def _matched(
         )
         if _apart(pair, before, mapped) < NEAR * pair.voxel_um:
             break
-    return Followed(mapped, median, share > 0)
+    return Followed(mapped, median, share)
 
 
 def _must_overlap(pair: Pair, mapped: Array) -> None:
@@ -242,10 +244,11 @@ def mirrored_answer(
         ]  # fmt: skip
         guesses = search.guesses(angles)
         found = _follow(pair._replace(moving=flipped), guesses, settings.model, voxel)
-        if found and found[0].correlation > max(correlation + CLEARER, ALIKE):
+        best = found[0] if found else Followed(np.eye(4), -1.0, 0.0)
+        if best.share >= AGREED and best.correlation > max(correlation + CLEARER, ALIKE):
             raise RegistrationError(
                 f"volume.register: one volume is the mirror image of the other, along {axis}",
-                got=f"blocks correlate by {found[0].correlation:.2f} when mirrored, by "
+                got=f"blocks correlate by {best.correlation:.2f} when mirrored, by "
                 f"{correlation:.2f} as they are",
                 expected="both in one right-handed frame",
                 do="check rotation_sense, u_sense and z_sense of the scans; no rotation can undo "

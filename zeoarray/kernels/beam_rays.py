@@ -137,4 +137,5 @@ def blur(size: int, beam: float) -> Array:
     """
     sigma, place = sigma_of(beam), np.arange(size)
     away = place[:, None] - place
-    return (ndtr((away + 0.5) / sigma) - ndtr((away - 0.5) / sigma)).astype(np.float32)
+    seen: Array = ndtr((away + 0.5) / sigma) - ndtr((away - 0.5) / sigma)
+    return seen.astype(np.float32)

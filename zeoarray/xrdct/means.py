@@ -43,10 +43,10 @@ def means_of(
     at = {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
     sample = intensity.isel(at).isel(q=chosen).compute(scheduler="synchronous")
     values = np.asarray(sample.values, float).reshape(-1, sample.sizes["q"])
-    spread = np.zeros(len(values))
+    spread: Array = np.zeros(len(values))
     if parallax is not None:
-        spread = np.asarray(model.spread_of(intensity, parallax, by).isel(
-            {d: i for d, i in at.items() if d in "yx"}).values, float)  # fmt: skip
+        everywhere = model.spread_of(intensity, parallax, by)
+        spread = everywhere.isel(y=at["y"], x=at["x"]).values
     fine = np.isfinite(values).all(axis=1)
     values, spread = values[fine], spread[fine]
     if not len(values):
@@ -56,10 +56,10 @@ def means_of(
             do="a q_range= that the detector covers, or more patterns=",
         )
     ring = (spread / model.LEVEL).round().astype(int)
-    kinds, number, count = np.unique(ring, return_inverse=True, return_counts=True)
+    kinds, number, members = np.unique(ring, return_inverse=True, return_counts=True)
     one = np.zeros((kinds.size, len(values)))
-    one[number, np.arange(len(values))] = 1 / count[number]
-    mean, share = one @ values, count / len(values)
+    one[number, np.arange(len(values))] = 1 / members[number]
+    mean, share = one @ values, members / len(values)
     # Counts: the variance goes with the mean, to a factor that nothing here hangs on.
     least = 1e-3 * np.abs(values.mean(axis=0)).max()
     sigma = np.sqrt(np.maximum(mean, least) / share[:, None])

@@ -110,8 +110,8 @@ def by_scale(
     used = np.ones(len(smoothed), bool)
     other = refine.solve(coarse, solved.matrix, model, smoothed, used, settled=0.03)
     apart = transform.move(other.matrix, points) - transform.move(solved.matrix, points)
-    errors = [predicted(s, points)[0] for s in (other, solved)]
-    return Scales(float(np.sqrt((apart**2).sum(axis=1).mean())), float(np.hypot(*errors)))
+    expected = np.hypot(predicted(other, points)[0], predicted(solved, points)[0])
+    return Scales(float(np.sqrt((apart**2).sum(axis=1).mean())), float(expected))
 
 
 def round_trip(

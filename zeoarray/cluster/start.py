@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import functools
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import distributed
 import psutil
 import yaml
@@ -27,6 +29,13 @@ SHARE = 0.8
 STAGGER_S = 240.0
 """Workers of a job queue end within so many seconds of each other, not at once."""
 LOOPBACK = "127.0.0.1"
+ENDS = 0.95
+"""Share of its limit at which dask ends a worker: all of the process counts, Python included."""
+LATER = 48 << 20
+"""What libraries take with the first block that calls them: compiled code, tables, buffers."""
+UNHELD = {f"distributed.worker.memory.{what}": False for what in ("target", "spill", "pause")}
+"""Blocks leave nothing in a worker that could be spilled, and one that pauses for memory that its
+libraries keep would pause for ever."""
 WORKERS_S = 30
 """So long a scheduler that runs already may be without workers: they may be starting."""
 
@@ -38,7 +47,7 @@ class Workers:
     executor: cf.Executor
     count: int
     memory: int
-    """Bytes that one of them may hold."""
+    """Bytes that a block may take in one of them, beyond what Python and its libraries hold."""
     in_flight: int
     lost: tuple[type[Exception], ...] = (cf.BrokenExecutor,)
     """What a block raises whose worker died more often than is tried again, or whose scheduler
@@ -62,17 +71,21 @@ def started(cluster: model.Cluster) -> Iterator[Workers]:
 
 
 def sized(cluster: model.Cluster) -> tuple[int, int]:
-    """Workers that a cluster will have, and the bytes of each; nothing is started.
+    """Workers that a cluster will have, and the bytes that a block may take in each.
 
-    Of a scheduler that runs already, what it says by now.
+    Nothing is started: Python and its libraries are taken to hold there what they hold here. Of a
+    scheduler that runs already, what it says by now.
     """
     if isinstance(cluster, model.Slurm):
         count = _processes(cluster)
-        return cluster.jobs * count, cluster.memory // count
+        return cluster.jobs * count, _beyond(cluster.memory // count, _resident())
     if isinstance(cluster, model.Kubernetes):
-        return cluster.workers, cluster.memory
-    if isinstance(cluster, (model.Local, model.Threads)):
+        return cluster.workers, _beyond(cluster.memory, _resident())
+    if isinstance(cluster, model.Threads):
         return _sized(cluster)
+    if isinstance(cluster, model.Local):
+        count, memory = _sized(cluster)
+        return count, _beyond(memory, _resident())
     with started(cluster) as workers:
         return workers.count, workers.memory
 
@@ -107,6 +120,17 @@ def _sized(cluster: Any) -> tuple[int, int]:
     return count, cluster.memory or free
 
 
+def _resident() -> int:
+    """Bytes that this process holds, with all that blocks need imported."""
+    importlib.import_module("zeoarray.pipeline.work")
+    return int(psutil.Process().memory_info().rss)
+
+
+def _beyond(limit: int, held: int) -> int:
+    """What a block may take where a process of so many bytes must stay below a limit."""
+    return max(int(ENDS * limit) - held - LATER, 0)
+
+
 def _workers(cluster: model.Cluster, executor: cf.Executor, count: int, memory: int) -> Workers:
     lost = (cf.BrokenExecutor, KilledWorker, GoneError)
     return Workers(executor, count, memory, cluster.in_flight or 2 * count, lost)
@@ -122,8 +146,8 @@ def _local(cluster: Any, stack: ExitStack) -> Workers:
     count, memory = _sized(cluster)
     # Without an address of its own, dask would serve it to the whole network.
     dashboard = f"{LOOPBACK}:{8787 if cluster.dashboard else 0}"
-    own = stack.enter_context(
-        distributed.LocalCluster(
+    with dask.config.set(UNHELD):  # what workers are told when they start
+        own = distributed.LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
@@ -132,7 +156,7 @@ def _local(cluster: Any, stack: ExitStack) -> Workers:
             dashboard_address=dashboard,
             worker_dashboard_address=f"{LOOPBACK}:0",
         )
-    )
+    stack.enter_context(own)
     return _client(cluster, stack, distributed.Client(own), count, memory)
 
 
@@ -162,8 +186,9 @@ def _existing(cluster: Any, stack: ExitStack) -> Workers:
         ) from error
     found = client.scheduler_info(n_workers=-1)["workers"]
     count = sum(worker["nthreads"] for worker in found.values())
-    least = min(worker["memory_limit"] / worker["nthreads"] for worker in found.values())
-    return _client(cluster, stack, client, count, cluster.memory or int(least))
+    least = min(worker["memory_limit"] for worker in found.values())
+    threads = max(worker["nthreads"] for worker in found.values())
+    return _client(cluster, stack, client, count, cluster.memory or int(least), threads)
 
 
 def _slurm(cluster: Any, stack: ExitStack) -> Workers:
@@ -252,13 +277,16 @@ def _kubernetes(cluster: Any, stack: ExitStack) -> Workers:
 
 
 def _client(
-    cluster: model.Cluster, stack: ExitStack, client: Any, count: int, memory: int
+    cluster: model.Cluster, stack: ExitStack, client: Any, count: int, memory: int, threads: int = 1
 ) -> Workers:
+    """Workers of a client, whose processes have so many bytes and threads each."""
     stack.enter_context(client)
+    # Workers of a queue may not be there yet: then they are taken to be as this process.
+    held = max(client.run(_resident).values(), default=0) or _resident()
     # What a lost connection means is told by the run, once.
     for name in ("distributed.client", "distributed.utils"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return _workers(cluster, Blocks(client), count, memory)
+    return _workers(cluster, Blocks(client), count, _beyond(memory, held) // threads)
 
 
 def _certificates(tls: model.Tls) -> Security:

@@ -51,10 +51,14 @@ class PeakMemory(threading.Thread):
         return self.peak
 
 
-def alone(module: str, *arguments: object) -> dict[str, Any]:
-    """Run ``python -m module arguments`` by itself; it prints one JSON object last."""
+def alone(module: str, *arguments: object, folder: Path | None = None) -> dict[str, Any]:
+    """Run ``python -m module arguments`` by itself, in `folder`; it prints one JSON object last."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -18,6 +18,8 @@ LENS = {
     "xct.correct_distortion.center_from_top": "5",
     "xct.correct_distortion.center_from_left": "40",
     "xct.correct_distortion.crop_edges": "2",
+    "xct.find_center.center_from_top": "5",
+    "xct.find_center.center_from_left": "40",
 }
 SETTINGS: dict[str, dict[str, str]] = {
     "xct.yaml": {"ingest.source": "169068.nxs", "ingest.sidecar": "169068.yaml", **SMALLER, **LENS},

@@ -79,6 +79,29 @@ def test_measures_are_taken_on_the_rows_that_are_read() -> None:
     assert made.attrs["steps"][0]["parameters"]["frames"]["flat_good"] == [True] * 6
 
 
+def test_a_measure_that_takes_a_node_and_straightens_what_it_reads() -> None:
+    """The axis of the row that is shown, as it is of the whole scan when straightened."""
+    lens = {**LENS, "polynomial": [1.0, 2e-4]}
+    ds, nodes = discs(22.3), {"frames": "xct/a/frames"}
+    steps: preview.Steps = (
+        ("xct.normalize", nodes),
+        ("xct.correct_distortion", lens),
+        STEPS[2],
+        ("xct.reconstruct", {"axis": "xct/a/axis"}),
+    )
+    measures = {
+        "xct/a/frames": Call("xct.check_frames", {"rows": 1}, ()),
+        "xct/a/axis": Call("xct.find_center", {**nodes, "method": "opposite"} | lens, ()),
+    }
+    ((_, made),) = preview.preview(ds, steps, row=9, measures=measures)
+    straight = xct.correct_distortion(xct.normalize(ds), **LENS | {"polynomial": (1.0, 2e-4)})
+    expected = xct.find_center(straight.isel(z=[9]), method="opposite")["axis_u"]
+    assert made["axis_u"].item() == pytest.approx(expected.item(), abs=1e-3)
+    around = measures | {"xct/a/axis": Call("xct.find_center", {"frames": "xct/a/axis"}, ())}
+    with pytest.raises(UnknownNameError, match="measure that makes a node"):
+        list(preview.preview(ds, steps, row=9, measures=around))
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

@@ -78,6 +78,51 @@ def test_straight_from_a_raw_scan() -> None:
     np.testing.assert_allclose(column(xct.find_center(other), ds), 48.3, atol=0.1)
 
 
+LENS = {"polynomial": (1.0, 0.0, 6e-6), "center_from_top": 12.0, "center_from_left": 15.0}
+
+
+def seen_through_the_lens(center: float) -> xr.Dataset:
+    """A cylinder of ellipses in every row, as a camera with that lens shows it."""
+    straight = scan(np.full(1, center), noise=0)["absorbance"].values[:, 0]
+    pixel = np.stack(np.meshgrid(np.arange(25.0), np.arange(101.0), indexing="ij"))
+    middle = np.array([LENS["center_from_top"], LENS["center_from_left"]])[:, None, None]
+    true = pixel.copy()
+    # Where what a pixel shows belongs: the lens moves it from there by r P(r).
+    for _ in range(30):
+        radius = np.hypot(*(true - middle))
+        true = middle + (pixel - middle) / np.polynomial.Polynomial(LENS["polynomial"])(radius)
+    values = np.stack([np.interp(true[1], np.arange(101), line) for line in straight])
+    values += 0.002 * np.random.default_rng(5).normal(size=values.shape)
+    um = {"units": "um"}
+    angle = np.linspace(10, 190, len(straight))
+    return xr.Dataset(
+        {"transmission": (("angle", "z", "u"), np.exp(-values).astype("f4"), {"units": "1"})},
+        {
+            "angle": ("angle", angle, {"units": "deg"}),
+            "z": ("z", (np.arange(25) - 12) * PIXEL, um),
+            "u": ("u", (np.arange(101) - 50) * PIXEL, um),
+            "resolution": ((), PIXEL, um),
+            "detector_rows": ((), 25),
+            "detector_columns": ((), 101),
+        },
+    )
+
+
+def test_the_axis_of_straightened_projections() -> None:
+    """It is that of the whole scan when straightened, though only what a few rows need is read."""
+    ds = seen_through_the_lens(51.4)
+    lens: dict[str, Any] = LENS
+    bent, found = (xct.find_center(ds, method="opposite", rows=3, **g) for g in ({}, lens))
+    np.testing.assert_allclose(column(found, ds), 51.4, atol=0.15)
+    assert abs(column(bent, ds)[12] - 51.4) > 0.5
+    straight = xct.find_center(xct.correct_distortion(ds, **lens), method="opposite", rows=3)
+    np.testing.assert_allclose(found["axis_u"], straight["axis_u"], atol=1e-4)
+    part = ds.drop_vars(["detector_rows", "detector_columns"]).chunk(angle=40)
+    part = part.isel(z=slice(3, 9))
+    few = xct.find_center(part, method="opposite", rows=1, detector=(25, 101), **lens)
+    np.testing.assert_allclose(column(few, ds), 51.4, atol=0.15)
+
+
 @pytest.mark.parametrize("turn", [180, 360])
 def test_reconstruct_takes_it(turn: int) -> None:
     ds = scan(np.full(3, 52.4), angles=np.linspace(0, turn, turn + 1))
@@ -168,6 +213,8 @@ def test_bad_input_is_told() -> None:
     assert "start=90, stop=130, 101 columns" in told(start=90, stop=130)
     assert "start=-20" in told(start=-20)
     assert "parameter 'method'" in told(method="guess")
+    assert "only polynomial" in told(polynomial=[1.0])
+    assert "only center_from_top, center_from_left" in told(center_from_top=3, center_from_left=4)
     bad = ds.copy(deep=True)
     bad["angle"] = bad["angle"].where(bad["angle"] > 20)
     assert "an angle is not finite" in told(bad)

@@ -95,7 +95,7 @@ def preview(
         A parameter that takes several values in turn.
     measures
         Measures behind those arguments that are nodes, by the path of the node: they are taken on
-        the rows that are read.
+        the rows that are read, and the axis on the middle one.
 
     Yields
     ------
@@ -205,16 +205,32 @@ def _with_nodes(
     slab: xr.Dataset, steps: Steps, measures: Mapping[str, Call]
 ) -> list[tuple[str, dict[str, Any]]]:
     """The steps with datasets in the place of nodes: each measured on the rows that were read."""
-    out = []
-    for name, given in steps:
-        entry, arguments = find(name), dict(given)
-        for node in entry.nodes:
-            path = arguments.pop(node, None)
-            if path is None:
-                continue
-            if path not in measures:
-                raise unknown("measure that makes a node of this preview", str(path), measures)
+    made: dict[str, xr.Dataset] = {}
+    return [(name, _resolved(slab, name, given, measures, made)) for name, given in steps]
+
+
+def _resolved(
+    slab: xr.Dataset,
+    name: str,
+    given: Mapping[str, Any],
+    measures: Mapping[str, Call],
+    made: dict[str, xr.Dataset],
+) -> dict[str, Any]:
+    """Arguments of one verb, with datasets in the place of nodes; `made` keeps them."""
+    arguments = dict(given)
+    for node in find(name).nodes:
+        path = arguments.pop(node, None)
+        if path is None:
+            continue
+        if path not in measures:
+            raise unknown("measure that makes a node of this preview", str(path), measures)
+        if path not in made:
             call = measures[path]
-            arguments[node] = find(call.name)(slab, call.given)
-        out.append((name, arguments))
-    return out
+            others = {other: c for other, c in measures.items() if other != path}
+            inner = _resolved(slab, call.name, call.given, others, made)
+            if call.name == "xct.find_center":
+                # Of the rows beside the one that is shown not all neighbours were read.
+                inner["rows"] = 1
+            made[path] = find(call.name)(slab, inner)
+        arguments[node] = made[path]
+    return arguments

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema
-from zeoarray.errors import ArgumentError, SchemaError, SourceError
+from zeoarray.errors import ArgumentError, SourceError
 from zeoarray.kernels.axis_line import AxisWarning, Line, fit
 from zeoarray.labelled import known
 from zeoarray.positions import axis_node
 from zeoarray.step import Count, measure
 from zeoarray.xct.axis_rows import Method, Rows, at_each_row, checked
-from zeoarray.xct.frames import minus_log, normalize
+from zeoarray.xct.axis_sinograms import lens_of, sinograms
 from zeoarray.xct.positions import spacing_of
 
 __all__ = ["AxisWarning", "find_center"]
@@ -32,6 +32,8 @@ APART = 1.0
 
 
 def _expected(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
+    names = ("polynomial", "center_from_top", "center_from_left", "detector")
+    lens_of(ds, *(parameters.get(n) for n in names), BY)
     count = min(int(parameters.get("rows", 5)), ds.sizes["z"])
     middle = np.full(count, (ds.sizes["u"] - 1) / 2)
     flags, curve = np.zeros(count, bool), np.zeros((count, 2))
@@ -41,7 +43,13 @@ def _expected(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
 
 
 @measure(
-    cites=("10.1364/OE.22.019078", "10.1364/JOSAA.23.001048", "10.7551/mitpress/3206.001.0001"),
+    version=2,
+    cites=(
+        "10.1364/OE.22.019078",
+        "10.1364/JOSAA.23.001048",
+        "10.7551/mitpress/3206.001.0001",
+        "10.1364/OE.23.032859",
+    ),
     expects=_expected,
 )
 def find_center(
@@ -53,6 +61,10 @@ def find_center(
     stop: float | None = None,
     step: float = 0.25,
     frames: xr.Dataset | None = None,
+    polynomial: tuple[float, ...] | None = None,
+    center_from_top: float | None = None,
+    center_from_left: float | None = None,
+    detector: tuple[int, int] | None = None,
 ) -> xr.Dataset:
     """Find the rotation axis, row by row in a few rows, and draw a line through what is found.
 
@@ -78,6 +90,10 @@ def find_center(
         Of the search [pixels]; the least value is found to a part of it.
     frames
         What `check_frames` gave, for a raw scan.
+    polynomial, center_from_top, center_from_left, detector
+        The distortion of the lens, as `correct_distortion` takes them, where it will be corrected:
+        the axis of straightened projections lies elsewhere than that of the raw ones, by up to a
+        few tenths of a pixel. Only what the rows need is read and straightened.
 
     Returns
     -------
@@ -97,12 +113,14 @@ def find_center(
     SchemaError
         For a dataset without projections.
     ArgumentError
-        For a range outside the detector; for fewer than three angles, or less than a half circle.
+        For a range outside the detector; for fewer than three angles, or less than a half circle;
+        for a lens that is told in part, and what `correct_distortion` refuses.
     SourceError
         Where no row that was read shows a sample.
     """
     chosen = _chosen(ds, rows)
-    values, angle = _sinograms(ds, chosen, frames), _angles(ds)
+    lens = lens_of(ds, polynomial, center_from_top, center_from_left, detector, BY)
+    values, angle = sinograms(ds, chosen, frames, lens, BY), _angles(ds)
     pixel_um = spacing_of(ds, BY)
     place = known(ds["z"]).astype(float)
     shown = np.array([bool(np.isfinite(v).all() and np.ptp(v) > 0) for v in values])
@@ -142,24 +160,6 @@ def _chosen(ds: xr.Dataset, rows: int) -> Array:
     share = (np.arange(min(rows, count)) + 0.5) / max(min(rows, count), 1)
     out: Array = np.unique((share * count - 0.5).round().astype(int))
     return out
-
-
-def _sinograms(ds: xr.Dataset, chosen: Array, frames: xr.Dataset | None) -> Array:
-    """(row, angle, u) Absorbance of these rows."""
-    part = ds.isel(z=chosen)
-    if "absorbance" not in ds.variables:
-        if "transmission" not in ds.variables:
-            if "counts" not in ds.variables:
-                raise SchemaError(
-                    f"{BY}: there are no projections",
-                    got=", ".join(map(str, ds.variables)),
-                    expected="absorbance, transmission, or counts with flat and dark",
-                )
-            part = normalize(part, frames=frames)
-        part = minus_log(part)
-    schema.validate(part, schema.ABSORBANCE_XCT, by=BY)
-    read = part["absorbance"].transpose("z", "angle", "u").compute(scheduler="synchronous")
-    return np.asarray(read.values)
 
 
 def _angles(ds: xr.Dataset) -> Array:

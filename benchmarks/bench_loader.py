@@ -235,15 +235,23 @@ def bytes_alone(files: Files) -> Iterator[np.ndarray]:
     rows_of.close()
 
 
-def seconds(make: Callable[[Files], Iterable[Any]], files: Files, cold: bool) -> float:
-    """Of one epoch, the start of workers included."""
+def seconds(
+    make: Callable[[Files], Iterable[Any]], files: Files, cold: bool
+) -> tuple[float, float]:
+    """Of one epoch by the clock and of processors, the start of workers included."""
     if cold:
         drop_cache(files.folder)
-    start = time.perf_counter()
+    used, start = processors(), time.perf_counter()
     count = sum(1 for _ in make(files))
     if count != len(order(files)):
         raise RuntimeError(f"{files}: {count} batches")
-    return time.perf_counter() - start
+    return time.perf_counter() - start, processors() - used
+
+
+def processors() -> float:
+    """Seconds that this process and its children that have ended used."""
+    told = os.times()
+    return told.user + told.system + told.children_user + told.children_system
 
 
 MAKERS: dict[str, Callable[[Files], Iterable[Any]]] = {
@@ -260,8 +268,8 @@ MAKERS: dict[str, Callable[[Files], Iterable[Any]]] = {
 }
 RATIOS = ("values", "kept", "bytes", "tensorstore", "plain", "xbatcher", "xbatcher-best")
 HEAD = ("patch", "codec", "cache", "values alone", "values alone, kept", "bytes alone",
-        "NumPy loader", "torch, threads", "torch, processes", "tensorstore", "plain dataset", "xbatcher",
-        "xbatcher, chunked volume", *(f"torch/{n}" for n in RATIOS))  # fmt: skip
+        "NumPy loader", "torch, threads", "torch, processes", "tensorstore", "plain dataset",
+        "xbatcher", "xbatcher, chunked volume", *(f"torch/{n}" for n in RATIOS))  # fmt: skip
 
 
 def agrees(files: Files) -> bool:
@@ -274,16 +282,22 @@ def agrees(files: Files) -> bool:
     )
 
 
-def row(files: Files, cold: bool) -> list[str]:
+def row(files: Files, cold: bool) -> tuple[list[str], list[str]]:
+    """Rates and their ratios; processor seconds."""
     # What lies beneath this machine may hold files too: let it be the same for the first and last.
     for file in (p for p in files.folder.rglob("*") if p.is_file()):
         if file == files.raw or files.codec in str(file.relative_to(files.folder)):
             file.read_bytes()
-    took = {name: seconds(make, files, cold) for name, make in MAKERS.items()}
+    both = {name: seconds(make, files, cold) for name, make in MAKERS.items()}
+    took = {name: clock for name, (clock, _) in both.items()}
     rate = {name: NBYTES / 1e6 / s for name, s in took.items()}
     ratios = [took[other] / took["torch"] for other in RATIOS]
-    return [f"{files.side}^3", files.codec, "cold" if cold else "warm",
-            *(f"{v:.0f}" for v in rate.values()), *(f"{v:.2f}" for v in ratios)]  # fmt: skip
+    about = [f"{files.side}^3", files.codec, "cold" if cold else "warm"]
+    cost = [f"{used / NBYTES * 1e9:.2f}" for _, used in both.values()]
+    return (
+        [*about, *(f"{v:.0f}" for v in rate.values()), *(f"{v:.2f}" for v in ratios)],
+        [*about, *cost],
+    )
 
 
 def main(sides: Iterable[int] = SIDES) -> str:
@@ -295,7 +309,13 @@ def main(sides: Iterable[int] = SIDES) -> str:
             if not agrees(files):
                 raise RuntimeError(f"{files}: batches differ from what was written")
         shutil.rmtree(files.folder)
-    return ABOUT + table(HEAD, rows)
+    rates, costs = zip(*rows, strict=True)
+    return (
+        ABOUT
+        + table(HEAD, rates)
+        + "\n\nProcessor seconds for a GB of values, which hang less on what else runs:\n\n"
+        + table(HEAD[: -len(RATIOS)], costs)
+    )
 
 
 ABOUT = f"""Epochs of {NBYTES >> 20} MiB, batches of {BATCH}, shuffled, two workers each; the start

@@ -135,8 +135,9 @@ def reconstruct(
         Of iterative methods with the operator ``dense``: full width at half maximum of the beam
         along u [um]. Rays are then as wide as a Gaussian beam, voxels are squares, and the slice
         is what the beam sees at the middle of each. None for rays without width, which are wrong
-        where the beam is as wide as its steps: of the twin, phase weights without noise are then 5
-        to 8 % off, against 2 to 3 % with it.
+        where the beam is as wide as its steps: from exact line integrals of both phases of the
+        twin, ``cgls`` comes to 3.6 and 5.5 % of their mean without it, to 1.5 and 2.5 % with it,
+        after 20 iterations.
     resamples
         Of iterative methods: draws of the counts from which the variance is found; none where None
         or 0. Each costs as much as the reconstruction.

@@ -45,12 +45,13 @@ LIKELY, UNLIKE = 0.6, 0.1
 with the square of how far both are apart; for the errors found on random twin sinograms."""
 ROUNDS = 2
 """Times that stripes are looked for, the second from where the axis is without those found."""
-SURE, LOST = 0.14, 1.5
+SURE, LOST = 0.12, 1.5
 """An axis known worse than to the first is looked for with the slice as well, but not one known
 worse than to the second [pixels]."""
-SLICE, ALIKE = 1.9, 1.2
-"""The axis that goes with the slice errs by so many times what it says; and both ways see the same
-noise: variance of their mean, over that of independent ones."""
+SLICE, ALIKE = 1.4, 1.2
+"""The axis that goes with the slice errs by so many times what it says, in 14 sinograms that were
+doubtful; and both ways see the same noise: variance of their mean, over that of independent
+ones."""
 UNSURE = 0.18
 """An axis whose standard deviation is more than this is not trusted [pixels]."""
 RIVAL, TWICE = 0.35, 2.0

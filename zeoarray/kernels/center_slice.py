@@ -19,7 +19,9 @@ import scipy.optimize
 Array = np.ndarray[Any, Any]
 
 WIDE = 96
-"""About so many columns are left, of those that matter, by averaging neighbours."""
+"""About so many columns are left, of those that matter, by averaging neighbours. With 64 the errors
+of the random twin sinograms that need the slice were up to 0.45 pixels, with 96 half as large, with
+140 the same."""
 TURNS = 400
 """And so many projections at most."""
 BEYOND = 1.5

@@ -15,8 +15,9 @@ import scipy.ndimage
 Array = np.ndarray[Any, Any]
 
 STANDS_OUT = 4.0
-"""Columns where both sides differ by so many times what they usually do. Of 400 random twin
-sinograms ..."""
+"""Columns where both sides differ by so many times what they usually do: in random twin sinograms
+stripes that moved the axis by 0.24 to 0.48 pixels stood out by 4.6 to 5.5, and not a few rows
+without stripes reach 4, which changes them little."""
 WIDTH = 1.0
 """Differences are smoothed by this before, standard deviation [pixels]."""
 PART = 0.25

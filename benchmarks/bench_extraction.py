@@ -37,7 +37,9 @@ stages:
   - measure: patches.place
     from: {VOLUME}
     into: patches/sr/places
-    with: {{{{size: 32.0, support: 9.0, sampling: grid, count: {PAIRS}, threshold: 0.0, along: y}}}}
+    with:
+      {{{{size: 32.0, support: 9.0, count: {PAIRS}, threshold: 0.0, along: y,
+        splits: {{{{train: 0.6, test: 0.4}}}}}}}}
   - from: patches/sr/places
     into: patches/sr/fine
     steps:

@@ -24,6 +24,7 @@ def montage(
     columns: int | None = None,
     limits: canvas.Range | None = None,
     zoom: float = 1.0,
+    width: float = 12.0,
 ) -> Figure:
     """Draw images side by side in the same greys, each with its label written on it.
 
@@ -41,6 +42,8 @@ def montage(
         Values shown as black and white; None leaves 0.2 % of all pixels out at either end.
     zoom
         Above 1 shows the middle part of each image, as much larger.
+    width
+        Of the whole at most [inches].
 
     Raises
     ------
@@ -62,7 +65,7 @@ def montage(
     across = columns or math.ceil(math.sqrt(len(parts)))
     down = math.ceil(len(parts) / across)
     rows, cols = max(s[0] for s in sizes), max(s[1] for s in sizes)
-    tile = min(3.2, 12 / across)
+    tile = min(3.2, width / across)
     most = max(int(canvas.MOST_PIXELS * 2 / across), 64)
     with canvas.styled():
         height = tile * down * rows / cols + (0.35 if title else 0)

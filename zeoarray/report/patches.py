@@ -21,6 +21,8 @@ Array = np.ndarray[Any, Any]
 MOST_BOXES = 600
 """Patches that are drawn on the map: every n-th, where there are more."""
 COLOURS = ("#1f5fa8", "#c8553d", "#3c8d5a", "#8a5fa8", "#b08a2e")
+WIDTH = 4.4
+"""Of a picture of patches [inches]: few voxels need no more, and a phone has no more."""
 _PLACES = (*schema.CENTRES, schema.SPLIT, *schema.SIZES, *schema.SUPPORTS, schema.LOST)
 
 
@@ -60,8 +62,9 @@ def examples(node: Node, around: Around) -> Iterator[Block]:
         yield Note(f"{node.name}: a patch holds no finite value.", "warn")
         return
     shown = plot.montage(
-        images, list(chosen), title=f"{node.place}: {canvas.label(cut)}", columns=len(images)
-    )
+        images, list(chosen), title=f"{node.place}: {canvas.label(cut)}", columns=len(images),
+        width=WIDTH,
+    )  # fmt: skip
     yield picture(shown, f"{node.place}: {_told(node.ds, cut)}")
 
 

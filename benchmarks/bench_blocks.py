@@ -2,6 +2,8 @@
 
 Blocks do nothing, so that only the machinery is measured: cutting, submitting, the answer, the
 ledger with its fsync. CPU of the client's process (dask's scheduler runs in it) and wall time.
+Blocks that take no time go together in tasks of 64; alone, each is a task, as those are that take
+longer than 50 ms.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import xarray as xr
 
 from benchmarks import harness
 from zeoarray import cluster, pipeline, schema, store
-from zeoarray.pipeline import work
+from zeoarray.pipeline import stages, work
 from zeoarray.store import ledger
 
 STAGES = """
@@ -55,8 +57,10 @@ def scan(angles: int) -> xr.Dataset:
     return schema.describe(ds, schema.SCAN_XCT)
 
 
-def measure(kind: str, count: int) -> dict[str, Any]:
-    """Run so many blocks on a cluster of this kind."""
+def measure(kind: str, count: int, tasks: str) -> dict[str, Any]:
+    """Run so many blocks on a cluster of this kind, in tasks of several or each "alone"."""
+    if tasks == "alone":
+        stages.TASK_S = 0.0
     with tempfile.TemporaryDirectory() as place:
         root, path, where = (Path(place) / name for name in ("a.zarr", "p.yaml", "c.yaml"))
         store.save(scan(count), root, "xct/a/scan")
@@ -80,14 +84,14 @@ def main() -> str:
     """Threads of this process, and dask's processes."""
     rows = []
     for kind in ("threads", "local"):
-        for count in (MOST // 10, MOST):
-            found = harness.alone("benchmarks.bench_blocks", kind, count)
-            rows.append(
-                [kind, f"{count:,}", f"{found['cpu_ms']:.1f} ms", f"{found['wall_ms']:.1f} ms"]
-            )
-    head = ("cluster", "blocks", "CPU of client and scheduler a block", "wall time a block")
+        for tasks, count in (("together", MOST), ("alone", MOST // 10), ("alone", MOST)):
+            found = harness.alone("benchmarks.bench_blocks", kind, count, tasks)
+            rows.append([
+                kind, f"{count:,}", tasks, f"{found['cpu_ms']:.1f} ms", f"{found['wall_ms']:.1f} ms"
+            ])  # fmt: skip
+    head = ("cluster", "blocks", "in tasks", "CPU of client and scheduler a block", "wall time")
     return harness.table(head, rows)
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))

@@ -32,8 +32,9 @@ APART = 1.0
 
 
 def _expected(ds: xr.Dataset, **parameters: Any) -> xr.Dataset:
-    names = ("polynomial", "center_from_top", "center_from_left", "detector")
-    lens_of(ds, *(parameters.get(n) for n in names), BY)
+    given = parameters.get
+    top, left = given("center_from_top"), given("center_from_left")
+    lens_of(ds, given("polynomial"), top, left, given("detector"), BY)
     count = min(int(parameters.get("rows", 5)), ds.sizes["z"])
     middle = np.full(count, (ds.sizes["u"] - 1) / 2)
     flags, curve = np.zeros(count, bool), np.zeros((count, 2))

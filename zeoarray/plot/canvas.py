@@ -47,7 +47,10 @@ def numbers() -> Any:
             raised = power.translate(_RAISED) if found else ""
             return f"\N{MULTIPLICATION SIGN}10{raised}" if raised else ""
 
-    return Numbers(useOffset=False, useMathText=False)
+    made = Numbers(useOffset=False, useMathText=False)
+    # Long numbers would not fit beside a bar.
+    made.set_powerlimits((-3, 5))
+    return made
 
 
 def figure(width: float, height: float, *, tight: bool = False) -> Figure:

@@ -91,9 +91,7 @@ def image(
                                 orientation="horizontal" if flat else "vertical")  # fmt: skip
         ruler.set_label(canvas.plain(label) if label else canvas.label(array))
         ruler.outline.set_visible(False)
-        # Long numbers would not fit beside the bar.
         ruler.formatter = canvas.numbers()
-        ruler.formatter.set_powerlimits((-3, 5))
         ruler.update_ticks()
     return figure
 

@@ -35,6 +35,7 @@ stages:
   - ingest: {{source: {source}, reference: true, into: xct/a/scan}}
   - from: xct/a/scan
     into: xct/a/absorbance
+    block: 128
     steps:
       - volume.bin: {{factor: 2, dims: [z, u]}}
       - xct.normalize

@@ -156,15 +156,15 @@ def test_random_sinograms_of_the_twin() -> None:
 
 @pytest.mark.prove
 def test_two_hundred_random_sinograms_of_the_twin() -> None:
-    """95.0 % right to a quarter pixel, 5.5 % flagged, 1.5 % wrong and not flagged, before stripes
-    were filled and the slice was looked for with 96 columns instead of 64.
+    """97.0 % right to a quarter pixel, 3.0 % flagged, 1.0 % wrong and not flagged, when written.
 
-    Nothing was tuned on these numbers: 0 to 199 and 1000 to 1199 were for that. Nothing is left
-    out, though in four of these rows (2002, 2048, 2054, 2076: 2 %) nothing that turns rises above
-    the noise, as they are above the pellet, where only the capillary is: to flag them is right.
+    Nothing was tuned on these numbers, and they were judged once: 0 to 199 and 1000 to 1199 were
+    for tuning. Nothing is left out, though of rows drawn so about one in fifty lies above the
+    pellet, where nothing that turns rises above the noise: to flag it is right. Errors are 0.99
+    times what sigma says, in the root mean square.
     """
-    error, sigma, flagged = judged(range(2000, 2200))
-    assert (error <= 0.25).mean() >= 0.945
-    assert flagged.mean() <= 0.06
-    assert ((error > 0.25) & ~flagged).mean() <= 0.015
+    error, sigma, flagged = judged(range(3000, 3200))
+    assert (error <= 0.25).mean() >= 0.96
+    assert flagged.mean() <= 0.05
+    assert ((error > 0.25) & ~flagged).mean() <= 0.01
     assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.2

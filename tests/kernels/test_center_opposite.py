@@ -164,8 +164,8 @@ def test_two_hundred_random_sinograms_of_the_twin(
 ) -> None:
     """From 3000 on 97.0 % right to a quarter pixel, 3.0 % flagged, 1.0 % wrong and not flagged.
 
-    From 2000 on 93.5, 5.0 and 2.5 %: worse than those limits, errors 1.25 times sigma: what is known
-    of a single row is a little less than sigma says there. Nothing was tuned on these numbers: 0
+    From 2000 on 93.5, 5.0 and 2.5 %: worse than those limits, and errors are 1.25 times
+    what sigma says. Nothing was tuned on these numbers: 0
     to 199 and 1000 to 1199 were for that. Nothing is left out, though in four of the rows (2002,
     2048, 2054, 2076) nothing that turns rises above the noise, as they are above the pellet.
     """

@@ -15,9 +15,13 @@ from xarray.backends import BackendArray, CachingFileManager
 from xarray.core import indexing
 
 from zeoarray.errors import LinkError, SourceError
+from zeoarray.ingest.parts.bitshuffled import Frames
 from zeoarray.ingest.parts.views import OuterArray
 
 Array = np.ndarray[Any, Any]
+
+FRAMES = 3
+"""Axes of a list of frames: its number, rows, columns."""
 
 
 @dataclass
@@ -78,8 +82,8 @@ class FlattenedArray(HDF5Array):
     def _pick(self, source: h5py.Dataset, key: tuple[Any, ...]) -> Array:
         frames = np.arange(math.prod(self.grid))[key[0]]
         if frames.ndim == 0:
-            place = np.unravel_index(int(frames), self.grid)
-            return read_outer(source, (*map(int, place), *key[1:]))
+            one: Array = self._pick(source, (slice(int(frames), int(frames) + 1), *key[1:]))[0]
+            return one
         row, places = self.grid[-1], []
         for run in runs(frames):
             start = run.start
@@ -203,6 +207,10 @@ def read_outer(source: Any, key: tuple[Any, ...]) -> Array:
     if isinstance(key[0], np.ndarray):
         places = [(run,) for run in runs(key[0])]
         return _read_runs(source, key[0].size, places, key[1:], source.shape[1:])
+    if Frames.of(source) and source.ndim == FRAMES:
+        numbers = np.arange(source.shape[0])[key[0]]
+        found = read_outer(source, (np.atleast_1d(numbers), *key[1:]))
+        return found if numbers.ndim else found[0]
     return _picked(np.asarray(source[(key[0], *_cover(key[1:]))]), key)
 
 
@@ -221,9 +229,13 @@ def _read_runs(
         if isinstance(k, slice)
     ]  # fmt: skip
     out, first = np.empty((count, *sizes), source.dtype), 0
+    whole = Frames.of(source)
     for place in places:
         last = first + place[-1].stop - place[-1].start
-        if out[first:last].size:
+        if whole:
+            for i, number in enumerate(range(place[-1].start, place[-1].stop), first):
+                whole.read((*place[:-1], number), out[i], cover)
+        elif out[first:last].size:
             source.read_direct(out, (*place, *cover), slice(first, last))
         first = last
     return _picked(out, (slice(None), *rest))

@@ -9,7 +9,8 @@ import pytest
 
 from tests import ellipses
 from zeoarray.kernels import center_opposite
-from zeoarray.kernels.center_opposite import both_sides, find_center_opposite
+from zeoarray.kernels.center_opposite import find_center_opposite
+from zeoarray.kernels.center_pairs import both_sides
 from zeoarray.kernels.center_stripes import without_stripes
 
 Array = np.ndarray[Any, Any]

@@ -121,6 +121,11 @@ def bands(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
     return st.none() | st.just(node)
 
 
+def _parts(ds: xr.Dataset) -> st.SearchStrategy[int]:
+    """Components that the patterns may have: not more than there are patterns."""
+    return st.integers(1, 2 if ds["intensity"][..., 0].size > 2 else 1)
+
+
 def parallaxes(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
     """Of voxels, how lines move along the beam."""
     node = xr.Dataset({"shift_per_m": ((), -40.0, {"units": "1/m"})})
@@ -172,6 +177,7 @@ ARRAYS: dict[str, Any] = {
 }
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xrdct.bin_correlation": covariances(),
+    "xrdct.decompose": patterns(),
     "xrdct.fit_phases": patterns(),
     "xrdct.fractions": weighted(),
     "xrdct.isolation": weighted(),
@@ -192,6 +198,10 @@ PARAMETERS: dict[str, Any] = {
     "peaks.fit_peaks.correlation": fit_bands,
     # Rounding may decide what step is the last.
     "peaks.fit_peaks.significance": lambda sizes: st.just(np.inf),
+    "xrdct.decompose.components": _parts,
+    "xrdct.decompose.background": lambda ds: st.sampled_from([0, 3]),
+    "xrdct.decompose.iterations": lambda ds: st.integers(1, 12),
+    "xrdct.decompose.seed": lambda ds: st.integers(0, 2**32 - 1),
     "xrdct.map_peaks.peaks": lambda ds: st.just((1.1, 1.13, 1.3)),
     "xrdct.map_peaks.window": lambda ds: st.just(0.05),
     "xrdct.map_peaks.width": lambda ds: st.just(0.03),

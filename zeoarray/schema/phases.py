@@ -28,6 +28,17 @@ REFERENCES = Schema(
     (REFERENCE, PHASE, Q),
     (WIDTH_ADDED, WIDTH_RELATIVE, SHIFT_RELATIVE, SHIFT_RELATIVE_SIGMA),
 )
+COMPONENT_SHARE = Var("share", ("phase",), "float", "1", "of a component in the sum of all weights")
+COMPONENT_RESIDUAL = Var("residual", ("iteration",), "float", "1",
+                         "norm of what is left, over that of the patterns")  # fmt: skip
+ITERATIONS = Var("iterations", (), "number", "1", "how many there were")
+SEED = Var("seed", (), "number", "1", "of what was drawn")
+START = Var("start", (), "number", "1", "which start was the best; 0 is the one without draws")
+COMPONENTS = Schema(
+    "components of patterns",
+    (REFERENCE, PHASE, Q, COMPONENT_SHARE, COMPONENT_RESIDUAL),
+    (ITERATIONS, SEED, START),
+)
 
 BIN_CORRELATION = Var("correlation", ("q", "lag"), "float", "1",
                       "correlation of a bin's error with that `lag` bins on")  # fmt: skip

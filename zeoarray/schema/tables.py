@@ -18,6 +18,7 @@ from zeoarray.schema.patches import (
     STITCHED,
 )
 from zeoarray.schema.phases import (
+    COMPONENTS,
     CORRELATIONS,
     ISOLATION,
     PARALLAX,
@@ -63,6 +64,7 @@ SCHEMAS = (
     VOLUME_XCT,
     POWDER,
     REFERENCES,
+    COMPONENTS,
     CORRELATIONS,
     PARALLAX,
     PHASES_SINOGRAM,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zeoarray.xrdct.axis import AxisWarning, find_center
 from zeoarray.xrdct.background import scale_projections, subtract_background
 from zeoarray.xrdct.bins import bin_covariance, find_positions
+from zeoarray.xrdct.decompose import decompose
 from zeoarray.xrdct.folding import fold
 from zeoarray.xrdct.integrate import cake, integrate
 from zeoarray.xrdct.isolation import isolation
@@ -21,6 +22,7 @@ __all__ = [
     "bin_correlation",
     "bin_covariance",
     "cake",
+    "decompose",
     "find_center",
     "find_positions",
     "fit_phases",

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "zeoarray"
 # imports are free. Units of one floor do not import each other.
 FLOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0 errors", ("errors",)),
-    ("0 leaves", ("units", "backend", "step")),
+    ("0 leaves", ("units", "backend", "buffers", "step")),
     ("1 kernels", ("kernels",)),
     ("2a names and integers", ("schema", "chunks")),
     ("2b blocks", ("at_once", "graph", "lazy")),

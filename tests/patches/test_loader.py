@@ -19,7 +19,6 @@ from zeoarray import patches, store
 from zeoarray.errors import ArgumentError, DependencyError, StoreError
 from zeoarray.kernels import augment, epochs
 from zeoarray.patches import Augmentation, Live, Loader
-from zeoarray.patches.buffers import Buffers
 from zeoarray.store import shards
 
 QUICK = settings(max_examples=40, deadline=None, database=None, derandomize=True)
@@ -264,24 +263,6 @@ def test_without_pytorch_it_says_what_to_install(
     source = patches.loader(made[0], "patches/sr", ["fine"])
     with pytest.raises(DependencyError, match=r"zeoarray\[torch\]"):
         zeoarray.torch.loader(source)
-
-
-def test_memory_of_a_batch_is_used_again_only_when_nobody_holds_it() -> None:
-    buffers = Buffers(1)
-    first = buffers.empty((3, 4), np.float32)
-    at = first.ctypes.data
-    first[:] = 1
-    part = first[1:, ::2].view(np.int32)  # a view of a view holds it too
-    other = buffers.empty((3, 4), np.float32)
-    other[:] = 2
-    del first
-    assert buffers.empty((3, 4), np.float32).ctypes.data != at
-    np.testing.assert_array_equal(part.view(np.float32), 1)
-    del part
-    again = buffers.empty((2, 2), np.float64)  # smaller, and of another kind
-    assert again.ctypes.data == at
-    assert buffers.empty((99,), np.float64).shape == (99,)
-    assert pickle.loads(pickle.dumps(buffers)).empty((2,), bool).shape == (2,)
 
 
 def test_batches_that_are_held_stay_what_they_were(made: tuple[Path, xr.Dataset]) -> None:

@@ -17,11 +17,11 @@ import numpy as np
 import xarray as xr
 
 from zeoarray import schema, store
+from zeoarray.buffers import Buffers
 from zeoarray.errors import ArgumentError, StoreError
 from zeoarray.kernels import augment, epochs
 from zeoarray.labelled import known
 from zeoarray.patches import windows
-from zeoarray.patches.buffers import Buffers
 from zeoarray.patches.extract import extract
 from zeoarray.store import shards
 

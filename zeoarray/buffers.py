@@ -1,4 +1,4 @@
-"""Memory of batches, used again once nobody holds the batch.
+"""Memory of large arrays, used again once nobody holds the array.
 
 The pages of a new array are given by the system one by one as they are first written, which takes
 about as long as decoding into them.

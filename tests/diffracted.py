@@ -94,6 +94,53 @@ def operators(ds: xr.Dataset) -> st.SearchStrategy[str]:
     return st.sampled_from(["dense"] if "variance" in ds else ["auto", "dense", "nufft"])
 
 
+@st.composite
+def absorbing(draw: Draw) -> xr.Dataset:
+    """Such sinograms, with an energy or scattering angles, and a beam that is wide or not."""
+    ds = draw(sinograms())
+    if draw(st.booleans()):
+        ds = ds.assign_coords(energy=((), 60.0, {"units": "keV"}))
+    else:
+        rings = np.linspace(2, 40, ds.sizes["q"])
+        ds = ds.assign_coords(two_theta=("q", rings, {"units": "deg"}))
+    if draw(st.booleans()):
+        ds = ds.assign_coords(beam_size=((), 30.0, {"units": "um"}))
+    return ds
+
+
+def maps(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    """Attenuation over all of the width and height, its middle off the axis."""
+
+    def some(seed: int) -> xr.Dataset:
+        rng, sizes = np.random.default_rng(seed), {"z": 9, "y": 16, "x": 14}
+        place = {d: (np.arange(n) - (n - 1) / 2) * 15.0 for d, n in sizes.items()}
+        place["y"] = place["y"] + 7.0
+        return xr.Dataset(
+            {"attenuation": (tuple(sizes), rng.uniform(0, 20, tuple(sizes.values()))
+                             .astype("float32"), {"units": "1/cm"})},
+            {d: (d, p, {"units": "um"}) for d, p in place.items()},
+        )  # fmt: skip
+
+    return st.integers(0, 2**32 - 1).map(some)
+
+
+def crossed(draw: Draw, sizes: Sizes, dtype: str) -> tuple[Array, ...]:
+    """A map, shares of its rows, angles, and rays of which some miss it."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    reach = max(sizes["y"], sizes["x"])
+    return (
+        _drawn(draw, sizes, dtype, "layer y x"), rng.uniform(0.1, 1, sizes["layer"]),
+        rng.uniform(-4, 4, sizes["angle"]), rng.uniform(-reach, reach, sizes["u"]),
+    )  # fmt: skip
+
+
+def absorbed(draw: Draw, sizes: Sizes, dtype: str) -> tuple[Array, ...]:
+    """Channels of a ray, its line integral, and ways out."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    exponent = np.array(draw(st.sampled_from([0.0, 0.3, 2.0, -0.1])))
+    return _drawn(draw, sizes, dtype, "q"), exponent, rng.uniform(0, 1, sizes["q"])
+
+
 PRODUCTS = ("dense.filtered_backprojection", "dense.variance", "dense.covariance")
 ITERATED = ("dense_iterative.reconstruct", "dense_resampled.variance")
 LARGE = dict.fromkeys((*PRODUCTS, *ITERATED, "gaps.fill_rays"), 28)
@@ -103,6 +150,8 @@ ARRAYS: dict[str, Callable[[Draw, Sizes, str], tuple[Array, ...]]] = {
     **dict.fromkeys((*PRODUCTS, "dense_iterative.reconstruct", "gaps.fill_rays"), channels),
     "dense_resampled.variance": channels_with_variance,
     "dense_resampled.poisson_weights": pairs,
+    "absorption.line_integrals": crossed,
+    "absorption.correct": absorbed,
 }
 
 _CENTER = {"center": lambda sizes: st.floats(0, sizes["u"] - 1)}
@@ -121,6 +170,12 @@ _ITERATED: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     **{f"{k}.{n}": s for k in PRODUCTS for n, s in (_CENTER | _SLICE | _FILTERED).items()},
     **{f"{k}.{n}": s for k in ITERATED for n, s in (_CENTER | _SLICE | _ITERATED).items()},
+    "absorption.line_integrals.offset": lambda sizes: st.tuples(st.floats(-2, 2), st.floats(-2, 2)),
+    "absorption.line_integrals.beam": lambda sizes: st.sampled_from([0.0, 0.7, 6.0]),
+    "absorption.correct.power": lambda sizes: st.integers(1, 2),
+    "xrdct.correct_absorption.attenuation": maps,
+    "xrdct.correct_absorption.beam": lambda ds: st.sampled_from([None, 0.0, 40.0]),
+    "xrdct.correct_absorption.scale": lambda ds: st.sampled_from([None, 0.5]),
     "dense.covariance.offset": lambda sizes: st.sampled_from([(0, 0), (0, 1), (-2, 1)]),
     "dense_resampled.variance.resamples": lambda sizes: st.integers(2, 3),
     "dense_resampled.variance.seed": lambda sizes: st.integers(0, 2**32 - 1),

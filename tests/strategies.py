@@ -416,6 +416,7 @@ def _drifts(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
 
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xrdct.reconstruct": diffracted.sinograms(),
+    "xrdct.correct_absorption": diffracted.absorbing(),
     **gridded.DATASETS,
     "quality.compare": volumes(),
     "quality.summary": scans() | volumes(),

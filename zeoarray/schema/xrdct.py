@@ -35,6 +35,8 @@ SINO_NORM = Var("normalization", ("z", "angle", "u", "q"), "float", None,
                 "what signal is divided by")  # fmt: skip
 SINO_POINTS = Var("intensity", ("z", "angle", "u"), "float", None, "one number for each point")
 SINO_VARIANCE = Var("variance", ("z", "angle", "u", "q"), "float", None, "of intensity")
+SINO_ABSORBANCE = Var("absorbance", ("z", "angle", "u"), "float", "1",
+                      "line integral of attenuation by which absorption was corrected")  # fmt: skip
 VALID = Var("valid", ("z", "angle", "u"), "flag", None, "1 where a measurement exists")
 SPOTS = Var("spots", ("z", "angle", "q"), "float", "1", "share of a projection replaced as spots")
 PROJECTION_SCALE = Var("projection_scale", ("z", "angle"), "float", "1",
@@ -79,6 +81,7 @@ SINOGRAM = Schema(
         SINO_VARIANCE,
         SINO_SIGNAL,
         SINO_NORM,
+        SINO_ABSORBANCE,
         VALID,
         SPOTS,
         PROJECTION_SCALE,

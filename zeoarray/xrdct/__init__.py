@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zeoarray.xrdct.absorption import correct_absorption
 from zeoarray.xrdct.axis import AxisWarning, find_center
 from zeoarray.xrdct.background import scale_projections, subtract_background
 from zeoarray.xrdct.bins import bin_covariance, find_positions
@@ -9,6 +10,7 @@ from zeoarray.xrdct.decompose import decompose
 from zeoarray.xrdct.folding import fold
 from zeoarray.xrdct.integrate import cake, integrate
 from zeoarray.xrdct.isolation import isolation
+from zeoarray.xrdct.low_rank import find_basis, low_rank
 from zeoarray.xrdct.parallax import parallax
 from zeoarray.xrdct.peaks import map_peaks
 from zeoarray.xrdct.phases import bin_correlation, fit_phases, fractions
@@ -22,7 +24,9 @@ __all__ = [
     "bin_correlation",
     "bin_covariance",
     "cake",
+    "correct_absorption",
     "decompose",
+    "find_basis",
     "find_center",
     "find_positions",
     "fit_phases",
@@ -30,6 +34,7 @@ __all__ = [
     "fractions",
     "integrate",
     "isolation",
+    "low_rank",
     "map_peaks",
     "parallax",
     "reconstruct",

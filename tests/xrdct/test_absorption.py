@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import xarray as xr
 
 from tests.twin.matter import FLAT, Cylinders, plan
-from zeoarray import xrdct
+from zeoarray import pipeline, store, xrdct
 from zeoarray.errors import ArgumentError, SchemaError, ZeoError
 from zeoarray.twin.rings import RingTable
 from zeoarray.twin.slab import Slab
@@ -188,6 +189,46 @@ def test_it_is_lazy_with_a_lazy_map(scans: dict[str, xr.Dataset]) -> None:
     )
     assert later["absorbance"].chunks is not None
     np.testing.assert_array_equal(later["intensity"].compute(), at_once["intensity"])
+
+
+YAML = """
+zeoarray: 1
+store: {store}
+stages:
+  - from: xrdct/25um/sinogram
+    into: xrdct/25um/volume
+    steps:
+      - xrdct.correct_absorption: {{attenuation: joint/map}}
+      - xrdct.reconstruct
+"""
+
+
+def test_a_pipeline_takes_the_map_from_its_node(
+    scans: dict[str, xr.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A map that is not read where the pipeline is checked.
+    monkeypatch.setattr("zeoarray.store.encode.SMALL", 1000)
+    layers = [scans["dimmed"].assign_coords(z=[z]) for z in (-20.0, 20.0)]
+    ds = xr.concat(layers, "z", data_vars="minimal", coords="minimal", compat="override")
+    ds["z"].attrs["units"] = "um"
+    ds = ds.assign_coords(axis_u=("z", [AXIS, AXIS], {"units": "um"})).drop_vars("variance")
+    volume = map_of(10.0)
+    volume["attenuation"] = volume["attenuation"] * (1 + volume["z"] / 100)
+    volume["attenuation"].attrs["units"] = "1/cm"
+    store.save(ds, tmp_path / "a.zarr", "xrdct/25um/sinogram")
+    store.save(volume, tmp_path / "a.zarr", "joint/map")
+    path = tmp_path / "p.yaml"
+    path.write_text(YAML.format(store=tmp_path / "a.zarr"), encoding="utf-8")
+    read = pipeline.read(path)
+    (row,) = pipeline.plan(read).rows
+    assert (row.dim, row.tasks) == ("z", 2)
+    assert pipeline.run(read) == ["xrdct/25um/volume"]
+    made = store.open_node(tmp_path / "a.zarr", "xrdct/25um/volume", chunked=False).load()
+    whole = xrdct.reconstruct(xrdct.correct_absorption(ds, attenuation=volume))
+    np.testing.assert_allclose(made["intensity"], whole["intensity"], rtol=1e-5, atol=1e-12)
+    # There is more in the upper layer to be given back.
+    upper, lower = (made["intensity"].isel(z=i).sum() for i in (1, 0))
+    assert float(upper / lower) > 1.05
 
 
 def said(ds: xr.Dataset, volume: xr.Dataset, kind: type[ZeoError], **options: Any) -> str:

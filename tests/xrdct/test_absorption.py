@@ -163,7 +163,7 @@ def test_senses_of_the_axes_are_heeded(scans: dict[str, xr.Dataset], sense: str)
 
 
 def test_another_energy_scales_the_map(scans: dict[str, xr.Dataset]) -> None:
-    energy = {"energy": ((), 30.0, {"units": "keV"})}
+    energy: dict[str, Any] = {"energy": ((), 30.0, {"units": "keV"})}
     ds = scans["dimmed"].isel(angle=slice(0, 4))
     with pytest.raises(ArgumentError) as told:
         xrdct.correct_absorption(ds, attenuation=map_of(**energy))

@@ -121,6 +121,31 @@ def bands(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset | None]:
     return st.none() | st.just(node)
 
 
+BASIS = xr.Dataset(
+    {
+        "basis": (("component", "q"), np.linalg.qr(TWO["pattern"].values.T)[0].T),
+        "scale": ("q", 1 + Q),
+    },
+    {"q": ("q", Q, {"units": "1/angstrom"})},
+)
+"""Two curves that patterns are brought to."""
+
+
+def _curves(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
+    def some(seed: int, count: int) -> Array:
+        # Orthonormal beyond what one bin allows.
+        made = np.random.default_rng(seed).normal(size=(count, sizes["q"]))
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+    return st.builds(some, st.integers(0, 2**32 - 1), st.integers(1, 3))
+
+
+def _scales(sizes: Mapping[str, int]) -> st.SearchStrategy[Array]:
+    return st.integers(0, 2**32 - 1).map(
+        lambda seed: np.random.default_rng(seed).choice([0.0, 0.5, 1.0, 2.0], sizes["q"])
+    )
+
+
 def _parts(ds: xr.Dataset) -> st.SearchStrategy[int]:
     """Components that the patterns may have: not more than there are patterns."""
     return st.integers(1, 2 if ds["intensity"][..., 0].size > 2 else 1)
@@ -178,6 +203,8 @@ ARRAYS: dict[str, Any] = {
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
     "xrdct.bin_correlation": covariances(),
     "xrdct.decompose": patterns(),
+    "xrdct.find_basis": patterns(),
+    "xrdct.low_rank": patterns(),
     "xrdct.fit_phases": patterns(),
     "xrdct.fractions": weighted(),
     "xrdct.isolation": weighted(),
@@ -202,6 +229,13 @@ PARAMETERS: dict[str, Any] = {
     "xrdct.decompose.background": lambda ds: st.sampled_from([0, 3]),
     "xrdct.decompose.iterations": lambda ds: st.integers(1, 12),
     "xrdct.decompose.seed": lambda ds: st.integers(0, 2**32 - 1),
+    "low_rank.project.basis": _curves,
+    "low_rank.project.scale": _scales,
+    "low_rank.variance.basis": _curves,
+    "low_rank.variance.scale": _scales,
+    "xrdct.find_basis.rank": lambda ds: st.just(1),
+    "xrdct.find_basis.correlation": bands,
+    "xrdct.low_rank.basis": lambda ds: st.just(BASIS),
     "xrdct.map_peaks.peaks": lambda ds: st.just((1.1, 1.13, 1.3)),
     "xrdct.map_peaks.window": lambda ds: st.just(0.05),
     "xrdct.map_peaks.width": lambda ds: st.just(0.03),

@@ -40,6 +40,12 @@ COMPONENTS = Schema(
     (ITERATIONS, SEED, START),
 )
 
+CURVES = Var("basis", ("component", "q"), "float", "1", "orthonormal curves, bins over `scale`")
+CURVES_SCALE = Var("scale", ("q",), "float", None, "standard error of a bin, 0 where not measured")
+SINGULAR = Var("singular", ("component",), "float", "1", "singular value of each curve")
+THRESHOLD = Var("threshold", (), "float", "1", "singular values below it are noise")
+BASIS = Schema("basis of patterns", (CURVES, CURVES_SCALE, Q), (SINGULAR, THRESHOLD, SEED))
+
 BIN_CORRELATION = Var("correlation", ("q", "lag"), "float", "1",
                       "correlation of a bin's error with that `lag` bins on")  # fmt: skip
 LAG = Var("lag", ("lag",), "number", "1", "distance of two bins")

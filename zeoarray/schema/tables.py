@@ -18,6 +18,7 @@ from zeoarray.schema.patches import (
     STITCHED,
 )
 from zeoarray.schema.phases import (
+    BASIS,
     COMPONENTS,
     CORRELATIONS,
     ISOLATION,
@@ -65,6 +66,7 @@ SCHEMAS = (
     POWDER,
     REFERENCES,
     COMPONENTS,
+    BASIS,
     CORRELATIONS,
     PARALLAX,
     PHASES_SINOGRAM,

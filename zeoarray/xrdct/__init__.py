@@ -10,6 +10,7 @@ from zeoarray.xrdct.decompose import decompose
 from zeoarray.xrdct.folding import fold
 from zeoarray.xrdct.integrate import cake, integrate
 from zeoarray.xrdct.isolation import isolation
+from zeoarray.xrdct.low_rank import find_basis, low_rank
 from zeoarray.xrdct.parallax import parallax
 from zeoarray.xrdct.peaks import map_peaks
 from zeoarray.xrdct.phases import bin_correlation, fit_phases, fractions
@@ -25,6 +26,7 @@ __all__ = [
     "cake",
     "correct_absorption",
     "decompose",
+    "find_basis",
     "find_center",
     "find_positions",
     "fit_phases",
@@ -32,6 +34,7 @@ __all__ = [
     "fractions",
     "integrate",
     "isolation",
+    "low_rank",
     "map_peaks",
     "parallax",
     "reconstruct",

@@ -15,7 +15,7 @@ from zeoarray.kernels import nmf
 from zeoarray.kernels.phases import SMOOTH
 from zeoarray.labelled import known
 from zeoarray.step import Count, Positive, Whole, measure
-from zeoarray.xrdct import model
+from zeoarray.xrdct import model, samples
 
 __all__ = ["decompose"]
 
@@ -154,25 +154,9 @@ def _names(names: Sequence[str] | None, components: int) -> list[str]:
 
 def _sample(ds: xr.Dataset, chosen: slice, patterns: int) -> tuple[Array, Array]:
     """(pattern, q) Patterns of the scan, and what their bins count."""
-    intensity, variance = model.intensities(ds, BY)
-    dims = [d for d in intensity.dims if d != "q"]
-    sizes = [intensity.sizes[d] for d in dims]
-    count = int(np.prod(sizes, dtype=int))
-    picked = np.unique(np.linspace(0, max(count - 1, 0), min(patterns, count)).round().astype(int))
-    index = np.unravel_index(picked, sizes) if sizes else ()
-    at = {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
-
-    def read(array: xr.DataArray) -> Array:
-        part = array.isel(q=chosen).isel({d: i for d, i in at.items() if d in array.dims})
-        part = part.compute(scheduler="synchronous").transpose(..., "q")
-        return np.asarray(part.values, float).reshape(-1, part.sizes["q"])
-
-    values = read(intensity)
-    spread = np.ones_like(values) if variance is None else np.broadcast_to(
-        read(variance), values.shape
-    )  # fmt: skip
-    if (spread < 0).any():
-        raise ArgumentError(f"{BY}: a variance is negative", got=f"{np.nanmin(spread):g}")
+    values, spread = samples.read(ds, chosen, patterns, BY)
+    if spread is None:
+        spread = np.ones_like(values)
     seen = np.isfinite(values) & np.isfinite(spread) & (spread > 0)
     if seen.any(axis=0).sum() < 2:
         raise ArgumentError(

@@ -24,7 +24,7 @@ from zeoarray.kernels.center_opposite import find_center_opposite
 WRONG = 0.25
 """Pixels."""
 FIRST = 2000
-"""Number of the first random sinogram: 0 to 199 were tuned on."""
+"""Number of the first random sinogram: 0 to 199 and 1000 to 1199 were tuned on."""
 SHAPES = ((361, 512), (901, 1024), (1801, 2560))
 
 

@@ -7,13 +7,17 @@ axis is, how many columns, angles and photons. The camera has its stripes and zi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from zeoarray.kernels import flatfield, references
 from zeoarray.twin import mounts, presets
 from zeoarray.twin.detector import Camera
+from zeoarray.twin.mounts import Mount
+from zeoarray.twin.presets import Scan
 from zeoarray.twin.sample import Sample
 from zeoarray.twin.schedule import DARK, FLAT, PROJECTION
 
@@ -35,8 +39,52 @@ class Sinogram:
     """What it is of, for a table."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What of a number is drawn before any row of it is."""
+
+    scan: Scan
+    sample: Sample
+    mount: Mount
+    row: int
+    about: str
+
+    def row_of(self, number: int, row: int) -> tuple[Array, Array, float]:
+        """(angle, u), (angle,). Absorbance of a row, angles [rad], and the index of the axis."""
+        camera = Camera(
+            number, self.sample, self.scan, mount=self.mount, rows=(row, row + 1), workers=1
+        )
+        angle = np.deg2rad(camera.schedule.angle[camera.schedule.image_key == PROJECTION])
+        return _absorbance(camera), angle, float(self.mount.axis_column(self.scan)[row])
+
+
 def draw(number: int, size: tuple[int, int] = (128, 320)) -> Sinogram:
     """The sinogram of that number, `size` bounding its columns: always the same."""
+    drawn = _drawn(number, size)
+    return Sinogram(*drawn.row_of(number, drawn.row), drawn.about)
+
+
+def draw_rows(number: int, rows: int = 5) -> tuple[xr.Dataset, Array]:
+    """Rows in the middle of equal parts of the scan of that number, and where the axis is in each.
+
+    The indices are those of u.
+    """
+    drawn = _drawn(number, (128, 320))
+    chosen = ((np.arange(rows) + 0.5) / rows * drawn.scan.rows - 0.5).round().astype(int)
+    values, angles, centers = zip(*(drawn.row_of(number, int(r)) for r in chosen), strict=True)
+    pixel, um = drawn.scan.camera_um, {"units": "um"}
+    ds = xr.Dataset(
+        {"absorbance": (("angle", "z", "u"), np.stack(values, axis=1), {"units": "1"})},
+        {
+            "angle": ("angle", np.rad2deg(angles[0]), {"units": "deg"}),
+            "z": ("z", chosen * pixel, um),
+            "u": ("u", np.arange(drawn.scan.columns) * pixel, um),
+        },
+    )
+    return ds, np.array(centers)
+
+
+def _drawn(number: int, size: tuple[int, int]) -> Drawn:
     rng = np.random.default_rng([number, 4])
     columns = int(rng.integers(*size))
     angles = int(columns * rng.uniform(0.55, 1.5))
@@ -49,19 +97,21 @@ def draw(number: int, size: tuple[int, int] = (128, 320)) -> Sinogram:
         start_deg=float(rng.uniform(-180, 180)),
     )  # fmt: skip
     if rng.random() < 0.6:
-        sample, about = Sample.make(int(rng.integers(20)), "tiny"), f"pellet, {tiny.name}"
+        sample, about = _pellet(int(rng.integers(20))), f"pellet, {tiny.name}"
     else:
         count = int(rng.integers(3, 25))
         sample, about = _ellipsoids(rng, count, columns * pixel), f"{count} ellipsoids"
     row = int(rng.integers(4, 28))
     mount = mounts.draw(number, scan)
     mount = replace(mount, axis_px=float(rng.uniform(-1, 1) * columns / 20))
-    camera = Camera(number, sample, scan, mount=mount, rows=(row, row + 1), workers=1)
-    values = _absorbance(camera)
-    angle = np.deg2rad(camera.schedule.angle[camera.schedule.image_key == PROJECTION])
     photons = f"{columns} x {angles}, {scan.photons:.0f} photons"
-    center = float(mount.axis_column(scan)[row])
-    return Sinogram(values, angle, center, f"{about}, {photons}")
+    return Drawn(scan, sample, mount, row, f"{about}, {photons}")
+
+
+@lru_cache(20)
+def _pellet(seed: int) -> Sample:
+    """A second to tabulate, 20 MB, and the same for every number that draws it."""
+    return Sample.make(seed, "tiny")
 
 
 def _ellipsoids(rng: np.random.Generator, count: int, width: float) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests import ellipses, sinograms
 from zeoarray.errors import ArgumentError
+from zeoarray.kernels import center_opposite
 from zeoarray.kernels.center_opposite import find_center_opposite, has_rival, refined
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +56,7 @@ def test_the_order_of_angles_does_not_matter_and_gaps_may_be() -> None:
 def test_more_than_half_a_circle_is_used() -> None:
     """Twelve directions instead of one: the axis is known better."""
     angle = np.linspace(0, 2 * np.pi, 241)
-    values = sinogram(120, 58.2, angle, noise=0.08)
+    values = sinogram(120, 58.2, angle, noise=0.05)
     whole = find_center_opposite(values, angle)
     half = find_center_opposite(values[:121], angle[:121])
     assert float(whole.sigma) < 0.6 * float(half.sigma)
@@ -132,7 +134,52 @@ def test_a_small_sample_on_a_wide_detector_is_not_ambiguous() -> None:
     assert not found.ambiguous
 
 
-def judged(numbers: range, size: tuple[int, int] = (128, 320)) -> tuple[Array, Array, Array]:
+def doubtful() -> tuple[Array, Array]:
+    """A sinogram whose axis is not known well, and is the only one it may be."""
+    angle = np.linspace(0, np.pi, 100)
+    return sinogram(80, 41.3, angle, noise=0.25), angle
+
+
+@pytest.mark.parametrize("spread", [0.02, np.inf])
+def test_a_doubtful_axis_is_looked_for_with_the_slice(
+    spread: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And drawn there by how well both are known; to a slice that knows nothing it is not."""
+    values, angle = doubtful()
+    monkeypatch.setattr(center_opposite, "LOST", 0.0)
+    alone = find_center_opposite(values, angle)
+    assert center_opposite.SURE < float(alone.sigma) < 1
+    monkeypatch.setattr(center_opposite, "LOST", 1.5)
+    given = []
+
+    def beside(seen: Array, at: Array, guess: float) -> tuple[float, float]:
+        given.append(guess)
+        return guess + 0.1, spread
+
+    monkeypatch.setattr(center_opposite, "with_slice", beside)
+    both = find_center_opposite(values, angle)
+    assert given == [pytest.approx(float(alone.center))]
+    if np.isfinite(spread):
+        share = alone.sigma**2 / (alone.sigma**2 + (center_opposite.SLICE * spread) ** 2)
+        assert float(both.center - alone.center) == pytest.approx(0.1 * float(share), abs=1e-4)
+        assert float(both.sigma) < 0.5 * float(alone.sigma)
+    else:
+        assert float(both.center) == pytest.approx(float(alone.center))
+        assert float(both.sigma) >= float(alone.sigma)
+
+
+def test_the_slice_does_not_choose_between_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, angle = doubtful()
+    monkeypatch.setattr(center_opposite, "has_rival", lambda place, curve: True)
+    monkeypatch.setattr(center_opposite, "with_slice", lambda *given: pytest.fail("it was asked"))
+    found = find_center_opposite(values, angle)
+    assert bool(found.ambiguous)
+    assert float(found.sigma) > center_opposite.SURE
+
+
+def judged(
+    numbers: Iterable[int], size: tuple[int, int] = (128, 320)
+) -> tuple[Array, Array, Array]:
     """Error, standard deviation and flag of each."""
     rows = []
     for number in numbers:
@@ -145,8 +192,11 @@ def judged(numbers: range, size: tuple[int, int] = (128, 320)) -> tuple[Array, A
 
 
 def test_random_sinograms_of_the_twin() -> None:
-    """A few small ones, harder than most: `make prove` tries 200."""
-    error, sigma, flagged = judged(range(8), (128, 160))
+    """A few small ones, harder than most: `make prove` tries 400.
+
+    Five of ellipsoids, and three scans of one pellet, as it takes a second to make one.
+    """
+    error, sigma, flagged = judged((0, 1, 4, 5, 6, 3, 8, 68), (128, 160))
     assert np.median(error) < 0.15
     assert error.max() < 0.5
     assert ((error > 0.25) & ~flagged).sum() <= 1
@@ -157,20 +207,21 @@ def test_random_sinograms_of_the_twin() -> None:
 @pytest.mark.prove
 @pytest.mark.parametrize(
     ("first", "right", "most_flagged", "most_missed"),
-    [(2000, 0.92, 0.055, 0.03), (3000, 0.96, 0.05, 0.01)],
+    [(2000, 0.945, 0.05, 0.025), (3000, 0.97, 0.05, 0.01)],
 )
 def test_two_hundred_random_sinograms_of_the_twin(
     first: int, right: float, most_flagged: float, most_missed: float
 ) -> None:
-    """From 3000 on 97.0 % right to a quarter pixel, 3.0 % flagged, 1.0 % wrong and not flagged.
+    """From 3000 on 98.0 % right to a quarter pixel, 4.5 % flagged, 0.5 % wrong and not flagged.
 
-    From 2000 on 93.5, 5.0 and 2.5 %: worse than those limits, and errors are 1.25 times
-    what sigma says. Nothing was tuned on these numbers: 0
-    to 199 and 1000 to 1199 were for that. Nothing is left out, though in four of the rows (2002,
-    2048, 2054, 2076) nothing that turns rises above the noise, as they are above the pellet.
+    From 2000 on 95.0, 4.5 and 2.0 %: more missed than 1 %; of 100 from 4000 on 97, 2 and 2 %.
+    Nothing was tuned on these numbers: 0 to 199 and 1000 to 1199 were for that. Nothing is left
+    out, though in four of the rows (2002, 2048, 2054, 2076) nothing that turns rises above the
+    noise, as they are above the pellet. Errors are 1.02 and 0.87 times what sigma says, in the
+    root mean square, and 0.96 times from 4000 on.
     """
     error, sigma, flagged = judged(range(first, first + 200))
     assert (error <= 0.25).mean() >= right
     assert flagged.mean() <= most_flagged
     assert ((error > 0.25) & ~flagged).mean() <= most_missed
-    assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.35
+    assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.2

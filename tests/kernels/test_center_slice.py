@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests import ellipses
 from zeoarray.kernels import center_slice
-from zeoarray.kernels.center_slice import with_slice
+from zeoarray.kernels.center_slice import slice_bytes, with_slice
 
 Array = np.ndarray[Any, Any]
 
@@ -104,6 +105,26 @@ def test_the_variance_is_the_corner_of_the_inverse() -> None:
     problem: Any = Quadratic()
     got = center_slice._variance(problem, rng.normal(size=12))
     assert got == pytest.approx(np.linalg.inv(matrix)[-1, -1], rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(90, 50), (30, 120)])
+def test_it_needs_no_more_memory_than_it_says(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an axis near an end, where the slice is widest: the peak does not grow with the search."""
+    monkeypatch.setattr(center_slice, "ITERATIONS", center_slice.HELD + 2)
+    monkeypatch.setattr(center_slice, "DIRECTIONS", 2)
+    monkeypatch.setattr(center_slice, "WIDE", 96)
+    angle, guess = np.linspace(0, np.pi, shape[0]), 0.1 * shape[1]
+    values = np.random.default_rng(0).normal(size=shape)
+    with_slice(values, angle, guess)
+    tracemalloc.start()
+    try:
+        with_slice(values, angle, guess)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.3 * slice_bytes(*shape) < peak <= slice_bytes(*shape)
 
 
 @pytest.mark.parametrize("shape", [(5, 40), (40, 5), (40, 40)])

@@ -66,3 +66,15 @@ def test_a_stripe_does_not_move_the_axis(
     moved = float(find_center_opposite(values, ANGLE).center)
     assert abs(found - plain) < min(0.12, 0.7 * abs(moved - plain))
     assert found == pytest.approx(CENTER, abs=0.12)
+
+
+def test_what_is_no_stripe_is_not_filled() -> None:
+    """Two discs without noise: few projections differ at their edges, and nowhere else."""
+    angle, u = np.linspace(0, np.pi, 40), np.arange(48) - 22.3
+    values = np.zeros((40, 48))
+    for x, y, radius in ((9.0, 2.0, 6.0), (-8.0, -7.0, 4.0)):
+        away = u - x * np.cos(angle)[:, None] - y * np.sin(angle)[:, None]
+        values += 0.1 * np.sqrt(np.clip(radius**2 - away**2, 0, None))
+    (sides,), _ = both_sides(values, angle)
+    assert without_stripes(values, angle, sides, 22.3) is not None
+    assert float(find_center_opposite(values, angle).center) == pytest.approx(22.3, abs=0.05)

@@ -224,7 +224,7 @@ def test_bad_input_is_told() -> None:
 
 @pytest.mark.prove
 def test_five_rows_of_random_scans_of_the_twin() -> None:
-    """Where one row in thirty is wrong, five are right: to 0.04 pixels in the middle row of 11 scans, 0.15 in any."""
+    """Where one row in thirty is wrong, five together are right: to 0.15 pixels in every row."""
     for number in range(4000, 4011):
         ds, center = sinograms.draw_rows(number)
         axis = xct.find_center(ds)

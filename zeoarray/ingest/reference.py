@@ -103,6 +103,11 @@ def _behind(variable: xr.Variable) -> list[HDF5Array]:
     return [] if data is None else [data]
 
 
+def picks_frames(variable: xr.Variable) -> bool:
+    """Whether rows that lie apart are each read straight to their place: those of an HDF5 file."""
+    return bool(_behind(variable))
+
+
 def _chunks(array: HDF5Array) -> Iterator[tuple[int, int, int, int]]:
     """Offset, bytes, filter mask and checksum of every chunk, in the order of the dataset."""
     with hdf5.opened(array.path) as file:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from zeoarray.errors import ArgumentError, unknown
+from zeoarray.ingest import reference
 from zeoarray.kernels.gridding import find_grid
 
 Array = np.ndarray[Any, Any]
@@ -72,6 +73,9 @@ def read(ds: xr.Dataset, dim: str, index: Array) -> xr.Dataset:
     out = {}
     for name, v in ds.variables.items():
         if dim not in v.dims:
+            continue
+        if reference.picks_frames(v):
+            out[name] = xr.Variable(v.dims, v[{dim: index}].values, v.attrs)
             continue
         sizes = [index.size if d == dim else n for d, n in v.sizes.items()]
         values, axis, filled = np.empty(sizes, v.dtype), v.dims.index(dim), 0

@@ -24,7 +24,7 @@ import zarr
 import zeoarray.torch
 from benchmarks.harness import FILES, drop_cache, table
 from zeoarray import patches, store
-from zeoarray.patches.buffers import Buffers
+from zeoarray.buffers import Buffers
 from zeoarray.store import encode, shards
 
 NBYTES = 3 << 29

@@ -97,6 +97,6 @@ def test_streaks_are_not_taken_for_the_sample(halves: Halves) -> None:
     with pytest.raises(RegistrationError, match="coarse structures say otherwise") as caught:
         register(odd, fixed=even, turn_deg=3.0, blocks=32)
     assert "blur_um=6.5" in str(caught.value)
-    found = register(odd, fixed=even, turn_deg=3.0, blocks=32, blur_um=6.5)
+    found = register(odd, fixed=even, turn_deg=3.0, blocks=64, blur_um=6.5)
     off = error(found["to_fixed"].values, np.eye(4), even, odd)
     assert off < 3 * found["predicted_rms"] < 0.3 * PIXEL

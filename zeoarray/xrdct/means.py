@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 
 from zeoarray.errors import ArgumentError
-from zeoarray.xrdct import model
+from zeoarray.xrdct import model, samples
 
 Array = np.ndarray[Any, Any]
 
@@ -35,12 +35,7 @@ def means_of(
 ) -> Means:
     """Read a sample of the scan's patterns."""
     intensity, _ = model.intensities(ds, by)
-    dims = [d for d in intensity.dims if d != "q"]
-    sizes = [intensity.sizes[d] for d in dims]
-    count = int(np.prod(sizes, dtype=int))
-    picked = np.unique(np.linspace(0, max(count - 1, 0), min(patterns, count)).round().astype(int))
-    index = np.unravel_index(picked, sizes) if sizes else ()
-    at = {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
+    at = samples.spread_evenly(intensity, patterns)
     sample = intensity.isel(at).isel(q=chosen).compute(scheduler="synchronous")
     values = np.asarray(sample.values, float).reshape(-1, sample.sizes["q"])
     spread: Array = np.zeros(len(values))
@@ -52,7 +47,7 @@ def means_of(
     if not len(values):
         raise ArgumentError(
             f"{by}: no pattern of the sample is finite",
-            got=f"{picked.size} patterns",
+            got=f"{fine.size} patterns",
             do="a q_range= that the detector covers, or more patterns=",
         )
     ring = (spread / model.LEVEL).round().astype(int)

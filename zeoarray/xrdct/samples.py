@@ -13,6 +13,16 @@ from zeoarray.xrdct import model
 Array = np.ndarray[Any, Any]
 
 
+def spread_evenly(intensity: xr.DataArray, patterns: int) -> dict[Any, xr.DataArray]:
+    """Indices along every dim but q of at most so many patterns, evenly spread over the scan."""
+    dims = [d for d in intensity.dims if d != "q"]
+    sizes = [intensity.sizes[d] for d in dims]
+    count = int(np.prod(sizes, dtype=int))
+    picked = np.unique(np.linspace(0, max(count - 1, 0), min(patterns, count)).round().astype(int))
+    index = np.unravel_index(picked, sizes) if sizes else ()
+    return {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
+
+
 def read(ds: xr.Dataset, chosen: slice, patterns: int, by: str) -> tuple[Array, Array | None]:
     """(pattern, q) Patterns evenly spread over the scan, and their variance.
 
@@ -26,12 +36,7 @@ def read(ds: xr.Dataset, chosen: slice, patterns: int, by: str) -> tuple[Array, 
         For a negative variance.
     """
     intensity, variance = model.intensities(ds, by)
-    dims = [d for d in intensity.dims if d != "q"]
-    sizes = [intensity.sizes[d] for d in dims]
-    count = int(np.prod(sizes, dtype=int))
-    picked = np.unique(np.linspace(0, max(count - 1, 0), min(patterns, count)).round().astype(int))
-    index = np.unravel_index(picked, sizes) if sizes else ()
-    at = {d: xr.DataArray(i, dims="pattern") for d, i in zip(dims, index, strict=True)}
+    at = spread_evenly(intensity, patterns)
 
     def values_of(array: xr.DataArray) -> Array:
         part = array.isel({d: i for d, i in at.items() if d in array.dims})

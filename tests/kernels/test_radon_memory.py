@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
     [
         ("filtered_backprojection", 512, 400, 3),
         ("filtered_backprojection", 1280, 1000, 2),
-        ("project", 512, 400, 3),
+        ("project", 1024, 800, 3),
     ],
 )
 def test_a_process_takes_what_is_declared(name: str, columns: int, angles: int, rows: int) -> None:

@@ -150,6 +150,7 @@ ARRAYS: dict[str, Callable[[Draw, Sizes, str], tuple[Array, ...]]] = {
     **dict.fromkeys((*PRODUCTS, "dense_iterative.reconstruct", "gaps.fill_rays"), channels),
     "dense_resampled.variance": channels_with_variance,
     "dense_resampled.poisson_weights": pairs,
+    "dense_resampled.backprojected_noise": lambda *known: pairs(*known)[1:],
     "absorption.line_integrals": crossed,
     "absorption.correct": absorbed,
 }
@@ -161,7 +162,7 @@ _SLICE: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
 }
 _FILTERED = {"filter": lambda sizes: st.sampled_from(sorted(filters.WINDOWS)), "valid": flags}
 _ITERATED: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
-    "method": lambda sizes: st.sampled_from(["sirt", "cgls", "mlem"]),
+    "method": lambda sizes: st.sampled_from(["sirt", "cgls", "mlem", "tv"]),
     # Conjugate gradients make much of rounding.
     "iterations": lambda sizes: st.just(1),
     "weights": ray_weights,
@@ -180,6 +181,7 @@ PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "dense_resampled.variance.resamples": lambda sizes: st.integers(2, 3),
     "dense_resampled.variance.seed": lambda sizes: st.integers(0, 2**32 - 1),
     "dense_resampled.poisson_weights.valid": flags,
+    "dense_resampled.backprojected_noise.valid": flags,
     "gaps.fill_rays.center": _CENTER["center"],
     "gaps.fill_rays.valid": flags,
     "xrdct.reconstruct.method": lambda ds: st.sampled_from(["fbp", "sirt", "mlem"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests import ellipses
 from zeoarray.errors import ArgumentError
+from zeoarray.kernels import dense_iterative, projector
 from zeoarray.kernels.iterative import sirt
 from zeoarray.kernels.radon import filtered_backprojection, project
 from zeoarray.kernels.total_variation import total_variation
@@ -95,6 +97,54 @@ def test_it_meets_a_slow_minimiser(weight: float, lower: float | None, gaps: boo
     nothing = objective(operator, lines, rays, 0 * best, weight)
     assert last * nothing == pytest.approx(least, rel=1e-4)
     np.testing.assert_allclose(found.ravel(), best, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weight", "lower", "gaps"), [(0.1, 0.0, True), (0.5, 0.2, False), (2.0, None, True)]
+)
+def test_channels_meet_the_slow_minimiser(weight: float, lower: float | None, gaps: bool) -> None:
+    """The dense operator and its fixed number of iterations: each channel as if it were alone."""
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, np.pi, 5, endpoint=False)
+    operator = projector.matrix(angle, size=(TINY, TINY), width=TINY, center=3.5).astype(float)
+    image = np.zeros((TINY, TINY))
+    image[2:5, 3:6] = 1
+    lines = (operator @ image.ravel())[:, None] * [1, 4, 0] + 0.3 * rng.normal(size=(5 * TINY, 3))
+    rays = 1 + 0 * lines[:, 0]
+    if gaps:
+        rays = rng.uniform(0.2, 2, rays.size) * (rng.random(rays.size) < 0.8)
+    # Rays that hardly meet the circle are not looked at.
+    keep = inside(TINY, TINY / 2).ravel()
+    crossed = operator[:, keep].sum(axis=1)
+    counted = rays * (crossed > 1e-6 * crossed.max())
+    found, _ = dense_iterative.reconstruct(
+        np.where(rays[:, None] > 0, lines, np.nan).reshape(5, TINY, 3).astype("float32"), angle,
+        method="tv", center=3.5, edges=weight, lower=lower, iterations=1500,
+        weights=rays.reshape(5, TINY),
+    )  # fmt: skip
+    for channel in range(3):
+        best = minimised(operator, lines[:, channel], counted, weight, lower, keep)
+        least = objective(operator, lines[:, channel], counted, best, weight)
+        own = found[..., channel].ravel()
+        assert objective(operator, lines[:, channel], counted, own, weight) < least * 1.0001
+        np.testing.assert_allclose(own, best, atol=0.02)
+
+
+def test_channels_take_no_more_memory_than_they_say() -> None:
+    """The laws of kernels try this method without edges, which takes less."""
+    values = np.random.default_rng(0).random((30, 30, 500), "f4")
+    given: dict[str, Any] = {"method": "tv", "center": 14.5, "iterations": 2, "edges": 1.0}
+    angle, contract = np.linspace(0, 3, 30), dense_iterative.reconstruct.contract
+    sizes = {"angle": 30, "u": 30, "q": 500, "batch": 1}
+    declared = contract.memory(sizes, contract.resolve(given), 1)
+    dense_iterative.reconstruct(values, angle, **given)
+    tracemalloc.start()
+    try:
+        out = dense_iterative.reconstruct(values, angle, **given)
+        peak = tracemalloc.get_traced_memory()[1] - sum(o.nbytes for o in out)
+    finally:
+        tracemalloc.stop()
+    assert 0.7 * (declared.fixed + declared.block) < peak <= declared.fixed + declared.block
 
 
 def test_slices_of_few_values_from_few_angles() -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 from tests import ellipses
 from zeoarray import xrdct
 from zeoarray.errors import ArgumentError, SchemaError, UnknownNameError
-from zeoarray.kernels import dense_iterative
+from zeoarray.kernels import dense_iterative, projector
 
 Array = np.ndarray[Any, Any]
 STEP = 25.0
@@ -79,6 +79,43 @@ def test_every_channel_of_a_scan_with_gaps(method: Any, worst: float) -> None:
         assert rms(image, TRUTH) < worst
     assert found.attrs["notes"] == ["xrdct.reconstruct: operator dense"]
     assert set(found.data_vars) == {"intensity"} | ({"residual"} if method != "fbp" else set())
+
+
+def grain_of(sigma: Array, angle: Array = FULL[::8]) -> Any:
+    """Few angles, a square grain, and channels with noise of their own."""
+    grain = np.zeros((COLUMNS, COLUMNS))
+    grain[12:24, 16:30] = 1.0
+    clean = projector.project(grain, np.deg2rad(angle), size=COLUMNS, center=19.5)[None]
+    ds = scan(clean, angle, np.array([1.0, 50.0]))
+    noise = np.random.default_rng(0).normal(size=ds["intensity"].shape) * sigma
+    variance = np.broadcast_to(sigma**2, noise.shape).astype("float32")
+    ds["variance"] = ds["intensity"].dims, variance
+    return ds.assign(intensity=ds["intensity"] + noise.astype("float32")), grain
+
+
+def test_edges_are_weighed_beside_the_noise_of_each_channel() -> None:
+    """One weight is right for channels with signals of 1 and of 50, and so is another unit."""
+    ds, grain = grain_of(np.array([0.5, 25.0]))
+    given: dict[str, Any] = {"center": 19.5, "method": "tv", "edges": 2.0, "lower": 0.0}
+    found = xrdct.reconstruct(ds, **given)
+    plain = xrdct.reconstruct(ds, center=19.5, method="sirt", lower=0.0)
+    for channel, signal in enumerate((1.0, 50.0)):
+        few, plainly = (
+            rms(out["intensity"].values[0, ..., channel] / signal / PER_CM, grain)
+            for out in (found, plain)
+        )
+        assert few < min(0.05, 0.6 * plainly)
+    other = ds.assign(intensity=3 * ds["intensity"], variance=9 * ds["variance"])
+    scaled = xrdct.reconstruct(other, **given)["intensity"] / 3
+    np.testing.assert_allclose(scaled, found["intensity"], rtol=1e-3, atol=1e-3 * PER_CM)
+    one = xrdct.reconstruct(ds.isel(q=[1]), **given)["intensity"]
+    np.testing.assert_allclose(one, found["intensity"][..., 1:], rtol=1e-3, atol=1e-2 * PER_CM)
+    largest = xrdct.reconstruct(ds, operator="nufft", **given)["intensity"].values
+    assert rms(largest[0, ..., 1] / 50 / PER_CM, grain) < 0.05
+    known = xrdct.reconstruct(ds, resamples=20, iterations=60, **given)["variance"].values[0]
+    flat = known[14:22, 18:28].mean(axis=(0, 1))
+    assert flat[1] / flat[0] == pytest.approx(2500, rel=0.5)
+    assert 0 < np.sqrt(flat[0]) < 0.1 * PER_CM
 
 
 def test_projecting_gives_the_sinogram_back() -> None:
@@ -270,6 +307,8 @@ def test_bad_options_are_told() -> None:
     assert "method='fbp'" in text
     assert "method 'fbp' has no 'resamples'" in told(ds, resamples=3, **run)
     assert "has no 'lower'" in told(ds, method="mlem", lower=0.0, **run)
+    assert "how much edges count" in told(ds, method="tv", **run)
+    assert "beside the noise of each channel" in told(ds, method="tv", edges=1.0, **run)
     assert "method 'fbp' has no 'beam'" in told(ds, beam=25.0, **run)
     assert "a beam has a width" in told(ds, method="cgls", beam=0.0, **run)
     text = told(ds, method="cgls", beam=25.0, operator="nufft", **run)
@@ -281,6 +320,7 @@ def test_bad_options_are_told() -> None:
     assert "no parameter 'centre'" in told(ds, UnknownNameError, centre=3)
     assert "parameter 'operator'" in told(ds, operator="sparse", **run)
     ds["variance"] = ds["intensity"].drop_attrs(deep=False)
+    assert "the same for all channels" in told(ds, method="tv", edges=1.0, lower=1.0, **run)
     assert "the operator 'nufft' has no variance" in told(ds, operator="nufft", **run)
     text = told(ds, operator="nufft", method="sirt", resamples=4, **run)
     assert "resamples" in text

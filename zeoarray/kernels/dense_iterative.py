@@ -1,4 +1,4 @@
-"""SIRT, CGLS and MLEM for small slices and many channels, by matrix products.
+"""SIRT, CGLS, MLEM and total variation for small slices and many channels, by matrix products.
 
 The operator is Joseph's (`projector.matrix`), or that of rays as wide as the beam (`beam_rays`),
 written down once and multiplied with all channels.
@@ -8,8 +8,7 @@ anywhere, and a variance can be found by repeating all of it on other draws of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +18,9 @@ from zeoarray.errors import ArgumentError, unknown
 from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.dense import empty_for, sizes_of
+from zeoarray.kernels.dense_methods import HELD, METHODS, SEEN, System, residual_of
 from zeoarray.kernels.dense_operators import (
     CHANNELS,
-    Operator,
     channels,
     pixels_of,
     projection,
@@ -32,126 +31,7 @@ from zeoarray.kernels.slices import Size, centers_of, image_shape
 from zeoarray.kernels.stopping import count_of, weights_of
 
 Array = np.ndarray[Any, Any]
-Method = Literal["sirt", "cgls", "mlem"]
-
-SEEN = 1e-6
-"""Rays and pixels that meet less than this share of the most count as not met."""
-
-
-HELD = {"sirt": (3, 2), "cgls": (4, 3), "mlem": (4, 2)}
-"""Arrays over the rays, and over the pixels, of a group of channels that a method holds."""
-
-
-@dataclass(frozen=True)
-class System:
-    """The rays of one slice, and what each counts for."""
-
-    operator: Operator
-    weights: Any
-    """(ray, 1), 0 for rays that miss the circle."""
-    lower: float | None
-
-    @property
-    def forth(self) -> Any:
-        """Pixels to rays."""
-        return self.operator.matrix
-
-    @property
-    def back(self) -> Any:
-        """Rays to pixels."""
-        return self.operator.matrix.T
-
-
-def _inverse(seen: Any) -> Any:
-    """One over what is seen, and 0 where that is nothing."""
-    xp = xp_of(seen)
-    met = seen > SEEN * xp.max(seen) if seen.size else seen > 0
-    return xp.where(met, 1 / xp.where(met, seen, 1), 0)
-
-
-def _sirt(system: System, lines: Any, iterations: int) -> Any:
-    """SIRT: x <- x + C A'W R (b - A x), R one over lengths of rays, C over what pixels are seen."""
-    xp = xp_of(lines)
-    by_ray = system.weights * _inverse(system.forth.sum(axis=1, keepdims=True))
-    by_pixel = _inverse(system.back @ system.weights)
-    image = xp.zeros((system.forth.shape[1], lines.shape[1]), np.float32)
-    for _ in range(iterations):
-        rest = lines - system.forth @ image
-        rest *= by_ray
-        step = system.back @ rest
-        step *= by_pixel
-        image += step
-        if system.lower is not None:
-            xp.maximum(image, np.float32(system.lower), out=image)
-    return image
-
-
-def _cgls(system: System, lines: Any, iterations: int) -> Any:
-    """Conjugate gradients on A'WA x = A'Wb, of each channel by itself."""
-    xp = xp_of(lines)
-    image = xp.zeros((system.forth.shape[1], lines.shape[1]), np.float32)
-    rest = lines.copy()
-    direction = system.back @ (rest * system.weights)
-    gradient = _squares(direction)
-    # What is left at the limit of rounding has no direction: going on would blow it up.
-    least = gradient * 1e-12
-    for _ in range(iterations):
-        ahead = system.forth @ direction
-        length = _over(gradient, _squares(ahead, system.weights), least)
-        image += length * direction
-        rest -= length * ahead
-        steepest = system.back @ (rest * system.weights)
-        now = _squares(steepest)
-        direction *= _over(now, gradient, least)
-        direction += steepest
-        gradient = now
-    return image
-
-
-def _mlem(system: System, lines: Any, iterations: int) -> Any:
-    """MLEM: x <- x / (A'w) * A'(w b / (A x)), begun with one value that has the sum of the data."""
-    xp = xp_of(lines)
-    inverse = _inverse(system.back @ system.weights)
-    total = (system.weights * system.forth.sum(axis=1, keepdims=True)).sum()
-    level = (system.weights * lines).sum(axis=0) / total
-    image = (inverse > 0) * level.astype(np.float32)
-    for _ in range(iterations):
-        ahead = system.forth @ image
-        met = ahead > 0
-        ratio = xp.where(met, lines, 0)
-        ratio /= xp.where(met, ahead, 1)
-        ratio *= system.weights
-        factor = system.back @ ratio
-        factor *= inverse
-        image *= factor
-    return image
-
-
-METHODS: dict[str, Callable[[System, Any, int], Any]] = {
-    "sirt": _sirt,
-    "cgls": _cgls,
-    "mlem": _mlem,
-}
-
-
-def _squares(array: Any, weights: Any = None) -> Any:
-    """(row, channel) -> (channel). Sums of squares, in double precision."""
-    squares = array * array if weights is None else array * array * weights
-    return xp_of(array).sum(squares, axis=0, dtype=np.float64)
-
-
-def _over(numerator: Any, denominator: Any, least: Any) -> Any:
-    xp = xp_of(numerator)
-    there = (denominator > 0) & (numerator > least)
-    return xp.where(there, numerator / xp.where(there, denominator, 1), 0).astype(np.float32)
-
-
-def residual_of(system: System, lines: Any, image: Any) -> Any:
-    """(ray, channel), (pixel, channel) -> (channel). norm(b - A x) / norm(b), weighted."""
-    xp = xp_of(lines)
-    left = _squares(lines - system.forth @ image, system.weights)
-    whole = _squares(lines, system.weights)
-    return xp.sqrt(left / xp.where(whole > 0, whole, 1))
+Method = Literal["sirt", "cgls", "mlem", "tv"]
 
 
 def check_counts(lines: Any, row: int) -> None:
@@ -173,7 +53,7 @@ def check_counts(lines: Any, row: int) -> None:
 
 def systems(
     sinogram: Any, angle_rad: Any, center: Any, weights: Any, size: Size, radius: float | None,
-    lower: float | None, beam: float | None,
+    lower: float | None, beam: float | None, edges: float,
 ) -> Iterator[tuple[int, tuple[int, ...], System]]:  # fmt: skip
     """Number and index of each slice of (..., angle, u, q), and its rays.
 
@@ -197,10 +77,10 @@ def systems(
             part = given[index].reshape(-1, 1)[xp.asarray(one.rays)].astype(np.float32)
         crossed = one.matrix.sum(axis=1, keepdims=True)
         part = part * (crossed > SEEN * crossed.max())
-        yield row, index, System(one, part, lower)
+        yield row, index, System(one, part, lower, edges)
 
 
-def check_method(method: str, iterations: int, lower: float | None) -> None:
+def check_method(method: str, iterations: int, lower: float | None, edges: float) -> None:
     """Raise for a method that there is not, or what it does not take.
 
     Raises
@@ -211,8 +91,16 @@ def check_method(method: str, iterations: int, lower: float | None) -> None:
     count_of(iterations)
     if method not in METHODS:
         raise unknown("iterative method", method, METHODS)
-    if lower is not None and method != "sirt":
-        raise ArgumentError(f"{method} has no bound 'lower'", do="leave it out, or take sirt")
+    if lower is not None and method not in ("sirt", "tv"):
+        raise ArgumentError(f"{method} has no bound 'lower'", do="leave it out, or take sirt or tv")
+    if not 0 <= edges < np.inf:
+        raise ArgumentError(
+            "what edges count is not negative",
+            got=f"edges={edges}",
+            expected="about the noise of a ray times the root of the number of angles",
+        )
+    if edges and method != "tv":
+        raise ArgumentError(f"{method} does not look at edges", do="leave them out, or take tv")
 
 
 def iterative_bytes(sizes: Sizes, parameters: Parameters) -> tuple[int, int]:
@@ -220,11 +108,12 @@ def iterative_bytes(sizes: Sizes, parameters: Parameters) -> tuple[int, int]:
     shape = image_shape(parameters["size"], sizes["u"])
     rays, pixels = sizes["angle"] * sizes["u"], shape[0] * shape[1]
     inside = pixels_of(shape, parameters["radius"]).size
-    group, (lines, images) = min(CHANNELS, sizes["q"]), HELD.get(parameters["method"], (6, 4))
+    group = min(CHANNELS, sizes["q"])
+    lines, images, wholes = HELD.get(parameters["method"], (6, 4, 14))
     # The rays are cut out where some are missing, and made float32. While it is built, the
     # operator of all pixels is there as well.
     copies = 1 if parameters["weights"] is None else 2
-    block = 4 * group * ((lines + copies) * rays + images * inside) + 64 * group
+    block = 4 * group * ((lines + copies) * rays + images * inside + wholes * pixels) + 64 * group
     if parameters["beam"] is not None:
         # Slices of the group, before and after the blur.
         seen = 4 * group * (copies * rays + 2 * inside + 2 * pixels)
@@ -255,6 +144,7 @@ def reconstruct(
     size: Size = None,
     radius: float | None = None,
     lower: float | None = None,
+    edges: float = 0.0,
     beam: float | None = None,
 ) -> tuple[Any, Any]:
     """(..., angle, u, q), (angle) -> (..., y, x, q), (..., q). An iterative method, all channels.
@@ -267,7 +157,8 @@ def reconstruct(
     angle_rad
         Angle of each projection [rad].
     method
-        ``sirt`` and ``cgls`` (least squares), ``mlem`` (Poisson, not negative).
+        ``sirt`` and ``cgls`` (least squares), ``mlem`` (Poisson, not negative), ``tv`` (least
+        squares and total variation: regions of one value each).
     center
         Index of u where the rotation axis is: one, or one for each slice.
     iterations
@@ -281,7 +172,9 @@ def reconstruct(
         Pixels farther than this from the axis are 0 [pixels]; the largest circle in the slice where
         None. What lies beyond must be empty.
     lower
-        Of ``sirt``: no pixel is below this.
+        Of ``sirt`` and ``tv``: no pixel is below this.
+    edges
+        Of ``tv``: how much edges count, as `weight` of `total_variation`, in all channels.
     beam
         Full width at half maximum of a Gaussian beam along u [pixels]: rays are as wide as the
         beam, pixels are squares, and the slices are what the beam sees at the middle of each.
@@ -302,7 +195,8 @@ def reconstruct(
     ----------
     J. Gregor, T. Benson, IEEE Trans. Med. Imaging 27, 918 (2008), doi:10.1109/TMI.2008.923696;
     C. C. Paige, M. A. Saunders, ACM Trans. Math. Softw. 8, 43 (1982), doi:10.1145/355984.355989;
-    L. A. Shepp, Y. Vardi, IEEE Trans. Med. Imaging 1, 113 (1982), doi:10.1109/TMI.1982.4307558.
+    L. A. Shepp, Y. Vardi, IEEE Trans. Med. Imaging 1, 113 (1982), doi:10.1109/TMI.1982.4307558;
+    E. Y. Sidky, X. Pan, Phys. Med. Biol. 53, 4777 (2008), doi:10.1088/0031-9155/53/17/021.
 
     Examples
     --------
@@ -313,11 +207,11 @@ def reconstruct(
     >>> slice_[9:15, 9:15].mean(axis=(0, 1)).round(1), bool((left < 0.05).all())
     (array([1., 3.]), True)
     """
-    check_method(method, iterations, lower)
+    check_method(method, iterations, lower, edges)
     contract = contract_of(reconstruct)
     xp, out = xp_of(sinogram), empty_for(contract, sinogram, size)
     left = xp.empty((*sinogram.shape[:-3], sinogram.shape[-1]), out.dtype)
-    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam)
+    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam, edges)
     for row, index, system in slices:
         flat = out[index].reshape(-1, out.shape[-1])
         flat[...] = 0

@@ -11,13 +11,13 @@ from zeoarray.errors import ArgumentError
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
 from zeoarray.kernels.dense import empty_for, not_negative, sizes_of
 from zeoarray.kernels.dense_iterative import (
-    METHODS,
     Method,
     check_counts,
     check_method,
     iterative_bytes,
     systems,
 )
+from zeoarray.kernels.dense_methods import METHODS
 from zeoarray.kernels.dense_operators import CHANNELS, channels, pixels_of, rays_of
 from zeoarray.kernels.slices import Size, image_shape
 from zeoarray.kernels.stopping import weights_of
@@ -80,6 +80,49 @@ def poisson_weights(sinogram: Any, variance: Any, *, valid: Any = None) -> Any:
     return weights.astype(contract_of(poisson_weights).output_dtype(0, sinogram.dtype))
 
 
+def _noise_memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
+    rays = sizes["angle"] * sizes["u"]
+    return Memory(0, 20 * rays * sizes["q"] + (26 * rays + 24 * sizes["q"]) * sizes["batch"])
+
+
+@kernel("(angle,u,q)->(q)", rows={"valid": ("angle", "u")}, halo={"q": 0}, memory=_noise_memory)
+def backprojected_noise(variance: Any, *, valid: Any = None) -> Any:
+    """(..., angle, u, q) -> (..., q). Sigma of the sum over all angles of the rays at one pixel.
+
+    sqrt(sum var / columns): n angles with noise sigma make sigma sqrt(n), beside which edges are
+    weighed (`total_variation`).
+
+    Parameters
+    ----------
+    variance
+        Of each ray.
+    valid
+        (angle, u), or one for each slice: which rays were measured; all where None. The others may
+        be NaN. 1 where nothing varies or was measured.
+
+    Raises
+    ------
+    ArgumentError
+        Where flags do not fit, or the variance of a measured ray is negative or not finite.
+
+    Examples
+    --------
+    >>> backprojected_noise(np.full((9, 5, 2), [4.0, 1.0]))
+    array([6., 3.])
+    """
+    xp = xp_of(variance)
+    flags = xp.ones(variance.shape[:-1]) if valid is None else weights_of(valid, variance[..., 0])
+    dtype = contract_of(backprojected_noise).output_dtype(0, variance.dtype)
+    out = xp.empty((*variance.shape[:-3], variance.shape[-1]), dtype)
+    for row, index in enumerate(np.ndindex(*variance.shape[:-3])):
+        rays = np.flatnonzero(to_host(flags[index]) > 0)
+        part = rays_of(variance[index], slice(0, variance.shape[-1]), rays, "the variance", row)
+        not_negative(part, row)
+        total = xp.sum(part, axis=0, dtype=np.float64) / variance.shape[-2]
+        out[index] = xp.sqrt(xp.where(total > 0, total, 1))
+    return out
+
+
 def _memory(sizes: Sizes, parameters: Parameters, threads: int) -> Memory:
     fixed, block = iterative_bytes(sizes, parameters)
     shape = image_shape(parameters["size"], sizes["u"])
@@ -110,6 +153,7 @@ def variance(
     size: Size = None,
     radius: float | None = None,
     lower: float | None = None,
+    edges: float = 0.0,
     beam: float | None = None,
 ) -> Any:
     """(..., angle, u, q), (..., angle, u, q), (angle) -> (..., y, x, q). Variance by resampling.
@@ -125,7 +169,7 @@ def variance(
         As `dense_iterative.reconstruct`.
     noise
         Variance of each ray.
-    angle_rad, method, center, iterations, weights, size, radius, lower, beam
+    angle_rad, method, center, iterations, weights, size, radius, lower, edges, beam
         As `dense_iterative.reconstruct`.
     resamples
         Draws: two or more.
@@ -150,13 +194,13 @@ def variance(
     >>> bool(0 < found[2, 2, 0] < 0.01)
     True
     """
-    check_method(method, iterations, lower)
+    check_method(method, iterations, lower, edges)
     if resamples < 2:
         raise ArgumentError("a variance needs two draws or more", got=f"resamples={resamples}")
     xp, out = xp_of(sinogram, noise), empty_for(contract_of(variance), sinogram, size)
     noise = xp.broadcast_to(noise, sinogram.shape)
     seeds = np.broadcast_to(to_host(seed), sinogram.shape[:-3]).ravel()
-    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam)
+    slices = systems(sinogram, angle_rad, center, weights, size, radius, lower, beam, edges)
     for row, index, system in slices:
         flat, random = out[index].reshape(-1, out.shape[-1]), xp.random.default_rng(int(seeds[row]))
         flat[...] = 0

@@ -4,8 +4,7 @@ Where a slice is made of regions of one value each, that knowledge stands in for
 missing. The method is FISTA (A. Beck, M. Teboulle, SIAM J. Imaging Sci. 2 (2009) 183,
 doi:10.1137/080716542), which begins again where the objective would rise (B. O'Donoghue,
 E. Candès, Found. Comput. Math. 15 (2015) 715, doi:10.1007/s10208-013-9150-3); each of its steps
-smooths an image (A. Beck, M. Teboulle, IEEE Trans. Image Process. 18 (2009) 2419,
-doi:10.1109/TIP.2009.2028250).
+smooths an image (`edges.smoothed`).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from zeoarray.backend import xp_of
 from zeoarray.errors import ArgumentError
 from zeoarray.kernels.angles import check_angles
 from zeoarray.kernels.contract import Memory, Parameters, Sizes, contract_of, kernel
+from zeoarray.kernels.edges import smoothed, variation
 from zeoarray.kernels.packed import each
 from zeoarray.kernels.radon import Size, backproject, centers_of, image_shape, project
 from zeoarray.kernels.scan import Scan, square
@@ -210,7 +210,7 @@ class _Search:
         image[0] = self._smooth(image[0], self.weight / self.steepest)
         lines = scan.forth(image)
         misfit = float(square(lines - scan.lines, scan.weights)[0]) / 2
-        return _Point(image, lines, misfit + self.weight * _variation(image[0]))
+        return _Point(image, lines, misfit + self.weight * variation(image[0]))
 
     def descent(self, here: _Point) -> _Point:
         """Go along the gradient at `here`, ever shorter, to where the objective is lower."""
@@ -230,21 +230,10 @@ class _Search:
         return image
 
     def _smooth(self, image: Any, strength: float) -> Any:
-        """Minimise sum (x - image)^2 / 2 + strength * TV(x), by a gradient for each pixel."""
         if not strength > 0:
             return self._within(image)
-        xp = xp_of(image)
-        strength32, step = np.float32(strength), np.float32(1 / (8 * strength))
-        ahead, momentum = self.dual, 1.0
-        for _ in range(self.smoothing):
-            found = _gradient(self._within(image + strength32 * _divergence(ahead)))
-            found *= step
-            found += ahead
-            found /= xp.maximum(xp.hypot(found[0], found[1]), np.float32(1))
-            after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-            ahead = found + np.float32((momentum - 1) / after) * (found - self.dual)
-            self.dual, momentum = found, after
-        return self._within(image + strength32 * _divergence(self.dual))
+        image, self.dual = smoothed(image, strength, self.dual, self.smoothing, self._within)
+        return image
 
 
 def _largest(scan: Scan) -> float:
@@ -261,26 +250,3 @@ def _largest(scan: Scan) -> float:
         image = scan.back(scan.forth(image / np.float32(size)) * scan.weights)
         value = float(np.sqrt(square(image)[0]))
     return value if value > 0 else 1.0
-
-
-def _gradient(image: Any) -> Any:
-    """(y, x) -> (2, y, x). Differences to the next pixel along y and x, 0 at the last."""
-    out = xp_of(image).zeros((2, *image.shape), np.float32)
-    out[0, :-1] = image[1:] - image[:-1]
-    out[1, :, :-1] = image[:, 1:] - image[:, :-1]
-    return out
-
-
-def _divergence(field: Any) -> Any:
-    """(2, y, x) -> (y, x). Minus the adjoint of `_gradient`."""
-    out = xp_of(field).zeros(field.shape[1:], np.float32)
-    out[:-1] += field[0, :-1]
-    out[1:] -= field[0, :-1]
-    out[:, :-1] += field[1, :, :-1]
-    out[:, 1:] -= field[1, :, :-1]
-    return out
-
-
-def _variation(image: Any) -> float:
-    xp, steps = xp_of(image), _gradient(image)
-    return float(xp.sum(xp.hypot(steps[0], steps[1]), dtype=np.float64))

@@ -22,7 +22,7 @@ HELD = {"sirt": (3, 2, 0), "cgls": (4, 3, 0), "mlem": (4, 2, 0), "tv": (2, 4, 14
 """Arrays over the rays, over the pixels within the circle, and over all pixels, of a group of
 channels that a method holds."""
 
-SMOOTHING = 8
+SMOOTHING = 4
 """Iterations of the smoothing within a step of `_tv`; each goes on where the last one ended."""
 INERTIA = 8
 """Of `_tv`: the greater, the less it swings about the end."""

@@ -30,7 +30,7 @@ BY_CHANNEL: dict[str, Callable[..., Any]] = {
     "mlem": expectation.mlem,
     "tv": total_variation.total_variation,
 }
-ITERATIONS = {"sirt": 100, "cgls": 10, "mlem": 50, "tv": 200}
+ITERATIONS = {"sirt": 100, "cgls": 10, "mlem": 50, "tv": 100}
 
 
 @dataclass(frozen=True)

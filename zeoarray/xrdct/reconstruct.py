@@ -102,7 +102,7 @@ def reconstruct(
         angles of 92 positions have. `attrs["notes"]` tells which it was.
     iterations
         Of iterative methods: so many, in every channel. 100 of ``sirt``, 10 of ``cgls``, 50 of
-        ``mlem`` and 200 of ``tv`` where None.
+        ``mlem`` and 100 of ``tv`` where None.
     lower
         Of ``sirt`` and ``tv``: no voxel has less.
     edges

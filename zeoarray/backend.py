@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +71,31 @@ def single_threaded() -> Iterator[None]:
         held.enter_context(_process_wide(libraries))
         held.enter_context(libraries.select(user_api="openmp").limit(limits=1))
         yield
+
+
+_TRANSFORMS: ContextVar[int] = ContextVar("threads of one transform", default=1)
+
+
+@contextmanager
+def threaded_transforms(count: int) -> Iterator[None]:
+    """Let a single NUFFT take so many threads: for one slice, while other cores would wait."""
+    token = _TRANSFORMS.set(count)
+    try:
+        yield
+    finally:
+        _TRANSFORMS.reset(token)
+
+
+def transform_threads() -> int:
+    """Threads that one NUFFT may take here: 1, but within `threaded_transforms`."""
+    return _TRANSFORMS.get()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 _LOCK = threading.Lock()

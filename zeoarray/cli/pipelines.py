@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import functools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import click
 import psutil
 
 from zeoarray import cluster, pipeline
+from zeoarray.backend import cores
 from zeoarray.chunks import format_bytes
 from zeoarray.cli import shipped
 from zeoarray.cli.progress import format_seconds
@@ -76,7 +76,7 @@ class Where:
         """Workers, and the bytes that one of them may hold beyond Python itself."""
         if self.file is not None:
             return cluster.sized(cluster.read(self.file))
-        count = self.workers or len(os.sched_getaffinity(0))
+        count = self.workers or cores()
         if self.memory is None:
             return count, int(psutil.virtual_memory().available * SHARE / count)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from zeoarray.cli import pipelines
 from zeoarray.ingest import scan
 from zeoarray.pipeline import checks, preview
 from zeoarray.pipeline.document import Call
+from zeoarray.plot import canvas
 
 
 @click.command("preview")
@@ -51,6 +53,8 @@ def command(
       zeoarray preview 169068.nxs --pipeline xct.yaml --set xct.remove_rings.snr=5
     """
     begun = time.perf_counter()
+    # matplotlib is imported while the row is read and cleaned.
+    threading.Thread(target=canvas.figure, args=(1, 1), daemon=True).start()
     steps: preview.Steps = preview.STEPS
     measures: dict[str, Call] = {}
     stated: dict[str, Any] = {}

@@ -6,7 +6,6 @@ import concurrent.futures as cf
 import functools
 import importlib
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import yaml
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
+from zeoarray.backend import cores
 from zeoarray.cluster import kubernetes, model
 from zeoarray.cluster.blocks import Blocks, GoneError
 from zeoarray.errors import ArgumentError, DependencyError
@@ -115,7 +115,7 @@ def described(cluster: model.Cluster) -> str:
 
 def _sized(cluster: Any) -> tuple[int, int]:
     """Workers, and memory of each, of this machine."""
-    count = cluster.workers or len(os.sched_getaffinity(0))
+    count = cluster.workers or cores()
     free = int(psutil.virtual_memory().available * SHARE / count)
     return count, cluster.memory or free
 

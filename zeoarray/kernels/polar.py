@@ -17,6 +17,7 @@ import finufft
 import numpy as np
 import scipy.fft
 
+from zeoarray.backend import transform_threads
 from zeoarray.errors import DependencyError
 
 Array = np.ndarray[Any, Any]
@@ -122,7 +123,7 @@ class Polar:
 def _library(xp: ModuleType) -> Any:
     if xp is np:
         return lambda *args, **more: finufft.Plan(
-            *args, **more, dtype="complex64", nthreads=1, upsampfac=UPSAMPLING
+            *args, **more, dtype="complex64", nthreads=transform_threads(), upsampfac=UPSAMPLING
         )
     try:
         import cufinufft
@@ -180,7 +181,7 @@ def polar_of(
     kept: OrderedDict[Any, Polar] = _KEPT.__dict__.setdefault("polar", OrderedDict())
     digest = hashlib.blake2b(angle.tobytes(), digest_size=16).digest()
     points = period if points is None else points
-    key = (xp.__name__, digest, angle.size, shape, period, points, EPS)
+    key = (xp.__name__, digest, angle.size, shape, period, points, EPS, transform_threads())
     if key in kept:
         kept.move_to_end(key)
         return kept[key]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from zeoarray.backend import cores, threaded_transforms
 from zeoarray.errors import ArgumentError, unknown
 from zeoarray.pipeline import cut, settings
 from zeoarray.pipeline.document import Call, Pipeline, Stage
@@ -134,7 +135,8 @@ def preview(
         ds = slab
         for number, (name, given) in enumerate(steps[swept:], swept):
             more = {sweep.parameter: value} if sweep is not None and number == swept else {}
-            ds = find(name)(ds, {**given, **more})
+            with threaded_transforms(cores()):
+                ds = find(name)(ds, {**given, **more})
         yield value, ds.isel(z=ds["z"].values == place)
 
 

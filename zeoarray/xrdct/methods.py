@@ -60,7 +60,7 @@ def beside_noise(rays: Rays, edges: float | None, lower: float | None) -> tuple[
         raise ArgumentError(
             f"{BY}: method 'tv' needs to know how much edges count",
             got=f"edges={edges}",
-            expected="about 1 to 3; 0 is least squares",
+            expected="about 0.5; 0 is least squares",
         )
     if rays.variance is None:
         raise ArgumentError(

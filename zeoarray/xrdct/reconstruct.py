@@ -107,8 +107,9 @@ def reconstruct(
         Of ``sirt`` and ``tv``: no voxel has less.
     edges
         Of ``tv``, which needs it: how much edges count, in every channel beside its own noise,
-        sigma of a ray times the root of the number of rotations. About 1 to 3; with more, what is
-        small loses contrast. 0 is least squares.
+        sigma of a ray times the root of the number of rotations. About 0.5: of the twin at a tenth
+        of its counts, maps of zinc are then wrong by 4.0 % of their mean, 4.7 % with ``fbp`` and
+        5.3 % with ``cgls``; with 1 and more, what is small loses contrast. 0 is least squares.
     beam
         Of iterative methods with the operator ``dense``: full width at half maximum of the beam
         along u [um]. Rays are then as wide as a Gaussian beam, voxels are squares, and the slice

@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import xarray as xr
@@ -22,8 +23,10 @@ from zeoarray import cluster, pipeline, schema, store
 from zeoarray.cluster import model
 from zeoarray.ingest.into import into_store
 
-PROCESSES, REPEATS = (1, 2), 3
-ANGLES, ROWS, COLUMNS = 900, 64, 1024
+PROCESSES, REPEATS = (1, 2), 2
+ANGLES, ROWS, COLUMNS = 900, 192, 1024
+TRANSLATIONS = 20
+"""Of 80 rotations: stages of half a minute, beside which a run's beginning and end are short."""
 STAGES = {
     "integration": """
 zeoarray: 1
@@ -71,7 +74,8 @@ def written(folder: Path, kind: str) -> str:
     if kind == "reconstruction":
         store.save(lines(), root, "xct/a/lines")
     else:
-        source = bench_xrdct.write(folder)
+        with mock.patch.object(bench_xrdct, "TRANSLATIONS", TRANSLATIONS):
+            source = bench_xrdct.write(folder)
         options = {"poni": folder / "scan.poni", "beam_size": 25.0}
         into_store(source, root, "xrdct/a/scan", options, reference=True)
     return root

@@ -32,14 +32,15 @@ def real() -> Path:
     return REAL
 
 
+_LENS = {"detector": "[216, 256]", "center_from_top": "132.4", "center_from_left": "118.8"}
 DEMO = {
     "stages.22.ingest.source": "[demo/files/k11-43322.nxs, demo/files/k11-43323.nxs]",
     "stages.22.ingest.poni": "demo/files/diad-100um.poni",
     "stages.22.ingest.mask": "demo/files/diad-100um-mask.edf",
     "stages.22.ingest.beam_size": "100 um",
-    "xct.correct_distortion.detector": "[216, 256]",
-    "xct.correct_distortion.center_from_top": "132.4",
-    "xct.correct_distortion.center_from_left": "118.8",
+    **{f"xct.correct_distortion.{name}": value for name, value in _LENS.items()},
+    # The fifth camera, DIAD's, has no lens here.
+    **{f"stages.{n}.with.{name}": v for n in (2, 8, 12, 16) for name, v in _LENS.items()},
     "xct.remove_rings.la_size": "15",
     "xct.remove_rings.sm_size": "5",
 }

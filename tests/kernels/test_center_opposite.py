@@ -192,7 +192,7 @@ def judged(
 
 
 def test_random_sinograms_of_the_twin() -> None:
-    """A few small ones, harder than most: `make prove` tries 400.
+    """A few small ones, harder than most: `make prove` tries a thousand.
 
     Five of ellipsoids, and three scans of one pellet, as it takes a second to make one.
     """
@@ -204,24 +204,20 @@ def test_random_sinograms_of_the_twin() -> None:
     assert 0.3 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.7
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize(
-    ("first", "right", "most_flagged", "most_missed"),
-    [(2000, 0.945, 0.05, 0.025), (3000, 0.97, 0.05, 0.01)],
-)
-def test_two_hundred_random_sinograms_of_the_twin(
-    first: int, right: float, most_flagged: float, most_missed: float
-) -> None:
-    """From 3000 on 98.0 % right to a quarter pixel, 4.5 % flagged, 0.5 % wrong and not flagged.
+UNSEEN = (*range(2000, 2200), *range(3000, 3200), *range(4000, 4100), *range(5000, 5500))
+"""Nothing was tuned on these numbers: 0 to 199 and 1000 to 1199 were for that."""
 
-    From 2000 on 95.0, 4.5 and 2.0 %: more missed than 1 %; of 100 from 4000 on 97, 2 and 2 %.
-    Nothing was tuned on these numbers: 0 to 199 and 1000 to 1199 were for that. Nothing is left
-    out, though in four of the rows (2002, 2048, 2054, 2076) nothing that turns rises above the
-    noise, as they are above the pellet. Errors are 1.02 and 0.87 times what sigma says, in the
-    root mean square, and 0.96 times from 4000 on.
+
+@pytest.mark.prove
+@pytest.mark.timeout(4 * 3600)
+def test_a_thousand_random_sinograms_of_the_twin() -> None:
+    """Right to a quarter pixel, flagged, and wrong all the same.
+
+    Nothing is left out, though in some rows (2002, 2048, 2054, 2076) nothing that turns rises above
+    the noise, as they are above the pellet.
     """
-    error, sigma, flagged = judged(range(first, first + 200))
-    assert (error <= 0.25).mean() >= right
-    assert flagged.mean() <= most_flagged
-    assert ((error > 0.25) & ~flagged).mean() <= most_missed
+    error, sigma, flagged = judged(UNSEEN)
+    assert (error <= 0.25).mean() >= 0.96
+    assert flagged.mean() <= 0.05
+    assert ((error > 0.25) & ~flagged).mean() <= 0.01
     assert 0.8 < np.sqrt(np.mean((error / sigma) ** 2)) < 1.2

@@ -249,30 +249,10 @@ def osem(
 
     Parameters
     ----------
-    sinogram
-        Not negative: counts, or counts divided by `weights`.
-    angle_rad
-        Angle of each projection [rad].
-    center
-        Index of u where the rotation axis is: one, or one for each slice.
     subsets
         Each has every so manieth direction.
-    size
-        Pixels of y and x (one number, or both); as many as u has where None.
-    radius
-        Pixels farther than this from the axis are 0 [pixels]; as `filtered_backprojection`. What
-        lies beyond must be empty.
-    weights
-        (angle, u), or (angle, 1), or one such array for each slice: what counts were divided by; 1
-        where None. Rays of weight 0 are not looked at, and may be NaN.
-    start
-        Slices to start from, (y, x) or one for each; of one value where None. What is 0 stays 0.
-    iterations
-        At most so many.
-    tolerance
-        Stop where the deviance falls by less than this share of itself in an iteration.
-    deviance
-        Stop where the deviance is not more than this: Poisson noise alone leaves 1.
+    sinogram, angle_rad, center, size, radius, weights, start, iterations, tolerance, deviance
+        As `mlem`.
 
     Returns
     -------

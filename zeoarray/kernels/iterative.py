@@ -251,29 +251,8 @@ def cgls(
 
     Parameters
     ----------
-    sinogram
-        Line integrals in units where a pixel of u is 1 long.
-    angle_rad
-        Angle of each projection [rad].
-    center
-        Index of u where the rotation axis is: one, or one for each slice.
-    size
-        Pixels of y and x (one number, or both); as many as u has where None.
-    radius
-        Pixels farther than this from the axis are 0 [pixels]; as `filtered_backprojection`. What
-        lies beyond must be empty.
-    weights
-        (angle, u), or (angle, 1), or one such array for each slice: one over the variance of each
-        ray, to a common factor; 1 where None. Rays of weight 0 are not looked at, and may be NaN.
-    iterations
-        At most so many.
-    tolerance
-        Stop where the residual falls by less than this share of itself in an iteration.
-    residual
-        Stop where the residual is not more than this: the noise as a share of the data.
-    sigma
-        Stop where the residual is not more than what noise leaves (Morozov's discrepancy
-        principle): standard deviation of rays of weight 1, one number or one for each slice.
+    sinogram, angle_rad, center, size, radius, weights, iterations, tolerance, residual, sigma
+        As `sirt`.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from PIL import Image
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
@@ -323,6 +325,14 @@ def test_pages_of_many_pictures_stay_small(monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(len(p.content) for p in many) > page.MOST_BYTES
     page._fit(many)
     assert sum(len(p.content) for p in many) * 4 / 3 <= page.MOST_BYTES
+    # Though the page be too large: what cannot be read is of no use.
+    monkeypatch.setattr(page, "MOST_BYTES", 100)
+    page._fit(many)
+    with (
+        Image.open(io.BytesIO(one.content)) as drawn,
+        Image.open(io.BytesIO(many[0].content)) as left,
+    ):
+        assert left.width == pytest.approx(page.SMALLEST * drawn.width, abs=1)
 
 
 def test_the_examples_of_the_page_on_reports_run(

@@ -21,8 +21,10 @@ from zeoarray.report.contents import Contents, Node
 from zeoarray.report.registry import Around, Section, fitting
 from zeoarray.store import record
 
-MOST_BYTES = 4_500_000
+MOST_BYTES = 16_000_000
 """Of the page; pictures of pixels are made smaller until it fits."""
+SMALLEST = 0.5
+"""But not smaller than this share of their sides: their text must be read."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -159,7 +161,7 @@ def _fit(pictures: list[Picture]) -> None:
         size, left = sum(len(p.content) for p in pixels), room - curves
         if not pixels or size <= left:
             return
-        factor = max(0.9 * factor * (max(left, 1) / size) ** 0.5, 0.2)
+        factor = max(0.9 * factor * (max(left, 1) / size) ** 0.5, SMALLEST)
         for shown in pixels:
             shown.shrunk(factor)
 

@@ -44,7 +44,7 @@ SLICE, ALIKE = 1.8, 1.2
 36 in 400 random twin sinograms that need it, where half err by less than 0.9 times; and both ways
 see the same noise: variance of their mean, over that of independent ones. The mean errs by 0.96
 times what is said of it."""
-UNSURE = 0.165
+UNSURE = 0.16
 """An axis whose standard deviation is more than this is not trusted [pixels]."""
 RIVAL, TWICE = 0.35, 2.0
 """Nor where another minimum has more than the first as its share of its depth, at most 0.25 in half
@@ -66,7 +66,7 @@ class Opposite(NamedTuple):
     at_edge: Any
     """(...). Whether it is at an end of the range: the axis may lie beyond."""
     ambiguous: Any
-    """(...). Whether sigma is above 0.165 pixels, or the minimum has a rival."""
+    """(...). Whether sigma is above 0.16 pixels, or the minimum has a rival."""
     candidate: Any
     """(..., candidate). Indices of u that were tried."""
     metric: Any

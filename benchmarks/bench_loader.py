@@ -326,13 +326,13 @@ def main(sides: Iterable[int] = SIDES) -> str:
 
 
 ABOUT = f"""Epochs of {NBYTES >> 20} MiB, but of {MOST} patches at the most, in batches of {BATCH},
-shuffled, two workers each; the start of workers is counted. All rates are of values, that is of decoded bytes, in MB/s. "Values alone":
-the decoded values read from a file in the same order by two threads, into new arrays; "kept": into
-memory that is used again, which spares new pages, as our loader does. "Bytes alone": the bytes that
-our store holds, read into new arrays and not decoded. The plain dataset, tensorstore and
-xbatcher read our store of patches; "chunked volume" is a store made for xbatcher, each of its
-chunks one patch. "none" is Blosc that stores values as they are. Some batches of each row are
-compared with what was written.
+shuffled, two workers each; the start of workers is counted. All rates are of values, that is of
+decoded bytes, in MB/s. "Values alone": the decoded values read from a file in the same order by
+two threads, into new arrays; "kept": into memory that is used again, which spares new pages, as
+our loader does. "Bytes alone": the bytes that our store holds, read into new arrays and not
+decoded. The plain dataset, tensorstore and xbatcher read our store of patches; "chunked volume"
+is a store made for xbatcher, each of its chunks one patch. "none" is Blosc that stores values as
+they are. Some batches of each row are compared with what was written.
 
 """
 

@@ -119,7 +119,7 @@ def test_channels_meet_the_slow_minimiser(weight: float, lower: float | None, ga
     counted = rays * (crossed > 1e-6 * crossed.max())
     found, _ = dense_iterative.reconstruct(
         np.where(rays[:, None] > 0, lines, np.nan).reshape(5, TINY, 3).astype("float32"), angle,
-        method="tv", center=3.5, edges=weight, lower=lower, iterations=1500,
+        method="tv", center=3.5, edges=weight, lower=lower, iterations=800,
         weights=rays.reshape(5, TINY),
     )  # fmt: skip
     for channel in range(3):

@@ -76,6 +76,43 @@ def scan(
     return dataset(values + noise * np.random.default_rng(seed).normal(size=shape), voxel)
 
 
+def layers(
+    balls: Balls,
+    z: tuple[float, ...],
+    spot: float,
+    columns: int,
+    to_sample: Array | None = None,
+    *,
+    angles: int = 40,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """What a beam of this width at half maximum sees at some heights, steps as wide as it.
+
+    A Gaussian ball through a Gaussian beam is a Gaussian, as wide as both.
+    """
+    back = np.linalg.inv(np.eye(4) if to_sample is None else to_sample)
+    centre = balls.centre @ back[:3, :3].T + back[:3, 3]
+    turn = np.arange(angles) * 2 * np.pi / angles
+    u = (np.arange(columns) - (columns - 1) / 2) * spot
+    wide = np.hypot(balls.radius, spot / np.sqrt(8 * np.log(2)))
+    path = balls.height * np.sqrt(2 * np.pi) * balls.radius * (balls.radius / wide) ** 2
+    at = centre[:, 0] * np.cos(turn)[:, None] + centre[:, 1] * np.sin(turn)[:, None]
+    across = np.exp(-0.5 * ((u[:, None] - at[:, None]) / wide) ** 2)
+    along = np.exp(-0.5 * ((np.array(z)[:, None] - centre[:, 2]) / wide) ** 2)
+    total = np.einsum("zb,aub->zau", path * along, across)
+    total += noise * total.std() * np.random.default_rng(seed).normal(size=total.shape)
+    # Two channels that share it.
+    intensity = (total[..., None] * [0.3, 0.7]).astype(np.float32)
+    um = {"units": "um"}
+    coords = {
+        "z": ("z", np.array(z), um), "angle": ("angle", np.rad2deg(turn), {"units": "deg"}),
+        "u": ("u", u, um), "q": ("q", [1.5, 2.0], {"units": "1/angstrom"}),
+        "axis_u": ("z", np.zeros(len(z)), um), "resolution": ((), spot, um),
+    }  # fmt: skip
+    return xr.Dataset({"intensity": (("z", "angle", "u", "q"), intensity)}, coords)
+
+
 def similarity(
     turn_deg: tuple[float, float, float], shift: tuple[float, float, float], scale: float = 1.0
 ) -> Array:
@@ -164,11 +201,31 @@ def _its_fixed(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
     return st.integers(0, 2).map(lambda n: ds.isel(z=slice(n, None)))
 
 
+def _thin(seed: int) -> xr.Dataset:
+    balls = Balls.draw(seed, count=60, width=110.0)
+    return layers(balls, (-15.0, 15.0), 10.0, 12, angles=12, noise=0.01, seed=seed).assign_attrs(
+        drawn=seed
+    )
+
+
+def _its_tomogram(ds: xr.Dataset) -> st.SearchStrategy[xr.Dataset]:
+    balls = Balls.draw(ds.attrs["drawn"], count=60, width=110.0)
+    return st.just(scan(balls, (24, 26, 26), 5.0, similarity((0, 0, 1), (2, 3, -1))))
+
+
 DATASETS: dict[str, st.SearchStrategy[xr.Dataset]] = {
+    "volume.register_layers": st.integers(1, 3).map(_thin),
     "volume.register": st.integers(1, 3).map(_small),
     "volume.connect": st.integers(0, 9).map(lambda seed: answer(similarity(*PLACE), seed)),
 }
 PARAMETERS: dict[str, Callable[[Any], st.SearchStrategy[Any]]] = {
+    "volume.register_layers.fixed": _its_tomogram,
+    "volume.register_layers.model": lambda ds: st.sampled_from(["translation", "rigid"]),
+    "volume.register_layers.fiducials": lambda ds: st.sampled_from(
+        [(), (((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),)]
+    ),
+    "volume.register_layers.tilt_deg": lambda ds: st.sampled_from([None, 1.0]),
+    "volume.register_layers.accept": lambda ds: st.just(True),
     "volume.register.fixed": _its_fixed,
     "volume.register.model": lambda ds: st.sampled_from(["translation", "rigid"]),
     "volume.register.turn_deg": lambda ds: st.just(3.0),

@@ -36,6 +36,13 @@ SHELL_CORRELATION = Var("shell_correlation", ("frequency",), "float", "1",
                         "Fourier shell correlation")  # fmt: skip
 MUTUAL_INFORMATION = Var("mutual_information", (), "float", "1",
                          "of the registered volumes, in nat; across modalities")  # fmt: skip
+DISPLACEMENT = Var("displacement", (), "float", "um",
+                   "rms way of the layers from the frame believed in")  # fmt: skip
+FRAME_CHI2 = Var("frame_chi2", (), "float", "1",
+                 "chi-square of the frame believed in, for a parameter")  # fmt: skip
+FRAME_CORRELATION = Var("frame_correlation", (), "float", "1", "in the frame believed in")
+OF_FRAME = (DISPLACEMENT, FRAME_CHI2, FRAME_CORRELATION)
+CONFIRMED = Var("confirmed", (), "flag", None, "1 where the frame believed in is within the error")
 TRUSTED = Var("trusted", (), "flag", None, "1 where every test bears the answer out")
 
 REGISTRATION = Schema(
@@ -44,7 +51,7 @@ REGISTRATION = Schema(
      PREDICTED_RMS, PREDICTED_MAX, HELD_OUT_CHI2, HELD_OUT_BLOCKS, ROUND_TRIP, SPLIT_HALF,
      SCALES_APART, BLOCK_CORRELATION, NULL_CORRELATION, BLOCK_POSITION, BLOCK_RESIDUAL, BLOCK_SIGMA,
      BLOCK_WEIGHT, BLOCK_HELD_OUT, FREQUENCY, SHELL_CORRELATION, HALF_BIT, AGREES_TO, TRUSTED),
-    (MUTUAL_INFORMATION,),
+    (MUTUAL_INFORMATION, *OF_FRAME, CONFIRMED),
 )  # fmt: skip
 
 SCAN_NAME = Var("scan", ("scan",), "text", None, "name of a scan")

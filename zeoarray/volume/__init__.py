@@ -7,6 +7,7 @@ from zeoarray.volume.cut import bin, crop
 from zeoarray.volume.grids import grid
 from zeoarray.volume.harmonize import apply_mapping, harmonize
 from zeoarray.volume.join import join
+from zeoarray.volume.layers import register_layers
 from zeoarray.volume.network import solve_network
 from zeoarray.volume.register import register
 from zeoarray.volume.resample import resample
@@ -20,6 +21,7 @@ __all__ = [
     "harmonize",
     "join",
     "register",
+    "register_layers",
     "resample",
     "solve_network",
 ]

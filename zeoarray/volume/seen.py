@@ -1,9 +1,8 @@
 """What a diffraction scan would see of a tomogram: its beam, its positions, its reconstruction.
 
-A beam that is round and a motion that is rigid change places: the line integral over a Gaussian
-beam, of a volume that is moved, is the integral along a line of the volume smoothed by the beam,
-at the places that the line is moved to. So the tomogram is smoothed once, and for every map that
-is tried it is read in the planes of the layers, projected to the measured (angle, u) and
+A line integral over a round Gaussian beam, of a volume that is moved rigidly, is the integral along
+the moved line of the volume smoothed by the beam. So the tomogram is smoothed once. For every map
+that is tried it is read in the planes of the layers, projected to the measured (angle, u), and
 reconstructed by the kernel that the layers went through. Nothing is read between the layers.
 """
 
@@ -29,11 +28,15 @@ BEYOND = 1.25
 """A plane is so much wider than what the beam is scanned over."""
 TAILS = 4.0
 """Standard deviations at which the beam ends."""
-CLASSES = 256
-"""Of the histogram that tells matter from air."""
+CLASSES = 128
+"""Bins of the histogram that tells matter from air."""
+LARGEST = 99.5
+"""Percentile of attenuation above which it does not count for more."""
+EDGE = 0.7
+"""Standard deviation of the Gaussian by which edges are found [voxels]."""
 SMOOTH = 1.0
-"""Both maps are smoothed by this share of the beam, in each direction: noise of channels that the
-filter has raised would outweigh what the beam can see."""
+"""Reconstructions are smoothed by this share of the beam: the filter has raised noise of waves that
+the beam hardly sees."""
 
 
 class Geometry(NamedTuple):
@@ -84,21 +87,48 @@ class Geometry(NamedTuple):
         return out
 
 
+def knots_of(values: Array) -> Array:
+    """(3): two thresholds between three classes of values, by Otsu's method; and the largest.
+
+    The largest counts without the few that are beyond all others: dense inclusions.
+    """
+    good = values[np.isfinite(values)]
+    low, high = (float(v) for v in np.percentile(good, (0, LARGEST)))
+    counts, edges = np.histogram(good, CLASSES, (low, high))
+    middle = (edges[1:] + edges[:-1]) / 2
+    size, total = (np.concatenate([[0.0], np.cumsum(c)]) for c in (counts, counts * middle))
+    first, second = np.triu_indices(CLASSES, 1)
+    between = np.zeros(first.size)
+    for start, stop in ((0, first + 1), (first + 1, second + 1), (second + 1, CLASSES)):
+        of_class = size[stop] - size[start]
+        between += (total[stop] - total[start]) ** 2 / np.maximum(of_class, 1)
+    best = int(np.argmax(between))
+    return np.array([edges[first[best] + 1], edges[second[best] + 1], high])
+
+
+def channels_of(values: Array, knots: Array) -> list[Array]:
+    """What is below the first knot, between it and the second, and up to the largest; and edges.
+
+    Any relation of what is diffracted to attenuation that is a line from knot to knot is a sum of
+    the first three: no scattering in air, some in one phase, more or less in a denser one. Voxels
+    that are half air are taken for a light phase by it: the edges take that up.
+    """
+    parts, below = [np.minimum(values, knots[0])], knots[0]
+    for knot in knots[1:]:
+        parts.append(np.clip(values, below, knot) - below)
+        below = knot
+    parts.append(scipy.ndimage.gaussian_gradient_magnitude(parts[0], EDGE))
+    return [p.astype(np.float32) for p in parts]
+
+
 def moved(matrix: Array, points: Array) -> Array:
     """(4, 4), (..., 3) -> (..., 3)."""
     return transform.move(matrix, points.reshape(-1, 3)).reshape(points.shape)
 
 
-def matter_above(values: Array) -> float:
-    """Threshold between two classes of values, by Otsu's method."""
-    good = values[np.isfinite(values)]
-    counts, edges = np.histogram(good, CLASSES, (float(good.min()), float(good.max())))
-    middle = (edges[1:] + edges[:-1]) / 2
-    below, first = np.cumsum(counts), np.cumsum(counts * middle)
-    above = below[-1] - below
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = below * above * (first / below - (first[-1] - first) / above) ** 2
-    return float(middle[int(np.nanargmax(between))])
+def plane(y: Array, x: Array, z: float) -> Array:
+    """(y, x, 3): x, y, z [um] of points at one height."""
+    return np.stack([*np.meshgrid(x, y), np.full((y.size, x.size), z)], axis=-1)
 
 
 class Seen:
@@ -114,54 +144,40 @@ class Seen:
         Where the layers are thought to be: (4, 4), a position of theirs to one in the tomogram.
     reach_um
         How far they may be from there.
-    memory
-        Bytes that a box may take while it is read.
+    most_bytes
+        What a box may take while it is read.
     """
 
     def __init__(
-        self, level: Level, geometry: Geometry, matrix: Array, reach_um: float, memory: int
+        self, level: Level, geometry: Geometry, matrix: Array, reach_um: float, most_bytes: int
     ) -> None:
-        self.geometry = geometry
-        coarse = level.coarser(geometry.spot_um / VOXELS)
-        box = _box(coarse, geometry, matrix, reach_um)
-        self.empty = any(s.start >= s.stop for s in box)
-        if self.empty:
-            return
-        values = _read(coarse, box, memory)
+        self.geometry, self._level = geometry, level.coarser(geometry.spot_um / VOXELS)
+        box = _box(self._level, geometry, matrix, reach_um)
         self._origin = np.array([s.start for s in box], float)
-        self._level = coarse
+        finer = float(np.prod(self._level.spacing / level.spacing))
+        values = _read(self._level, box, most_bytes / finer)
+        self.size = values.size
+        """Voxels that the layers may meet."""
         has = np.isfinite(values)
-        self.empty = not has.any()
-        if self.empty:
-            return
-        self.spread = float(np.ptp(values[has]))
-        self.threshold = matter_above(values)
-        filled = np.where(has, values, 0)
-        sigma = self._sigma()
-        channels = [filled, (filled > self.threshold).astype(np.float32)]
-        smooth = [
-            scipy.ndimage.gaussian_filter(c, sigma, mode="constant", truncate=TAILS)
-            for c in channels
-        ]
-        self.channels = len(channels)
-        self._spline = [scipy.ndimage.spline_filter(s, 3, np.float32, "mirror") for s in smooth]
-        self._has = scipy.ndimage.gaussian_filter(
-            has.astype(np.float32), sigma, mode="constant", truncate=TAILS
-        )
+        self.range = (float(values[has].min()), float(values[has].max())) if has.any() else None
+        """Least and largest attenuation; None where none is finite."""
         side = int(np.ceil(geometry.columns * BEYOND)) * FINER
         self._axis = (np.arange(side) - (side - 1) / 2) * geometry.step_um / FINER
-
-    def _sigma(self) -> Array:
-        """Of the beam, less what voxels smooth by themselves [voxels]."""
-        wide = np.abs(self._level.spacing[::-1])
-        of_beam = self.geometry.spot_um / FWHM
-        out: Array = np.sqrt(np.clip((of_beam / wide) ** 2 - 1 / 12, 0.01, None))
-        return out
-
-    def planes(self, layer: int) -> Array:
-        """(y, x, 3): x, y, z [um] of the points of a layer's plane."""
-        y, x = np.meshgrid(self._axis, self._axis, indexing="ij")
-        return np.stack([x, y, np.full_like(x, self.geometry.z[layer])], axis=-1)
+        if self.range is None or self.range[0] == self.range[1]:
+            return
+        spacing = self._level.spacing[::-1]
+        # Voxels smooth by themselves.
+        wide = (geometry.spot_um / FWHM / spacing) ** 2 - 1 / 12
+        sigma = np.sqrt(np.clip(wide, 0.01, None))
+        smooth = [
+            scipy.ndimage.gaussian_filter(c, sigma, mode="constant", truncate=TAILS)
+            for c in (*channels_of(np.where(has, values, 0), knots_of(values)), has.astype("f4"))
+        ]
+        self._has = smooth.pop()
+        self._smooth = smooth
+        self._spline = [scipy.ndimage.spline_filter(s, 3, np.float32, "mirror") for s in smooth]
+        # Of z, y, x; in the order of positions.
+        self._slopes = [np.gradient(s, *map(float, spacing))[::-1] for s in smooth]
 
     def _at(self, volume: Array, points: Array, order: int) -> Array:
         index = self._level.indices(points.reshape(-1, 3)) - self._origin
@@ -170,53 +186,46 @@ class Seen:
         )
         return found.reshape(points.shape[:-1])
 
-    def read(self, points: Array) -> Array:
-        """(..., 3) x, y, z [um] in the tomogram -> (channel, ...)."""
-        return np.stack([self._at(s, points, 3) for s in self._spline])
+    def rough(self, points: Array) -> Array:
+        """(..., 3) x, y, z [um] in the tomogram -> (channel, ...), linear between voxels."""
+        return np.stack([self._at(s, points, 1) for s in self._smooth])
+
+    def slopes(self, points: Array) -> Array:
+        """(..., 3) -> (channel, axis, ...): derivatives along x, y, z [1/um]."""
+        return np.stack([[self._at(g, points, 1) for g in each] for each in self._slopes])
 
     def covered(self, points: Array) -> Array:
         """(..., 3) -> (...): how much of the beam there meets the tomogram, 0 to 1."""
         return self._at(self._has, points, 1)
 
-    def lines(self, planes: Array, layer: int) -> Array:
-        """(channel, y, x) on a plane's points -> (channel, angle, u), the positions measured."""
-        geometry = self.geometry
-        size = FINER * (geometry.columns - 1) + 1
-        fine = radon.project(
-            np.ascontiguousarray(planes, np.float32), geometry.angle, size=size,
-            center=FINER * float(geometry.centers[layer]),
-        )  # fmt: skip
-        return np.asarray(fine)[..., ::FINER]
-
-    def images(self, planes: Array, layer: int) -> Array:
-        """(channel, y, x) on a plane's points -> (channel, y, x): as the scan would show them."""
-        return self.geometry.reconstructed(self.lines(planes, layer), layer)
-
     def model(self, matrix: Array, layer: int) -> Array:
-        """(channel, y, x). What the layer would show of the tomogram."""
-        return self.images(self.read(moved(matrix, self.planes(layer))), layer)
+        """(channel, y, x). What the layer would show of the tomogram, in its own units."""
+        geometry = self.geometry
+        points = moved(matrix, plane(self._axis, self._axis, geometry.z[layer]))
+        fine = radon.project(
+            np.stack([self._at(s, points, 3) for s in self._spline]), geometry.angle,
+            size=FINER * (geometry.columns - 1) + 1, center=FINER * float(geometry.centers[layer]),
+        )  # fmt: skip
+        return geometry.reconstructed(np.asarray(fine)[..., ::FINER] / FINER, layer)
 
 
 def _box(level: Level, geometry: Geometry, matrix: Array, reach_um: float) -> Box:
     """What the planes can reach."""
     half = BEYOND * geometry.columns * geometry.step_um / 2
-    corners = np.array([
-        (a, b, c) for a in (-half, half) for b in (-half, half)
-        for c in (geometry.z.min(), geometry.z.max())
-    ])  # fmt: skip
-    at = level.indices(transform.move(matrix, corners))
+    ends = np.array([-half, half])
+    corners = np.stack([plane(ends, ends, z) for z in (geometry.z.min(), geometry.z.max())])
+    at = level.indices(moved(matrix, corners).reshape(-1, 3))
     more = (reach_um + TAILS * geometry.spot_um / FWHM) / np.abs(level.spacing[::-1]) + 2
     low, high = np.floor(at.min(axis=0) - more), np.ceil(at.max(axis=0) + more) + 1
     parts = [slice(int(a), int(b)) for a, b in zip(low, high, strict=True)]
     return level.clipped((parts[0], parts[1], parts[2]))
 
 
-def _read(level: Level, box: Box, memory: int) -> Array:
+def _read(level: Level, box: Box, most_bytes: float) -> Array:
     """A box, some rows at a time."""
     shape = tuple(s.stop - s.start for s in box)
     out = np.empty(shape, np.float32)
-    per_row = max(8 * shape[1] * shape[2] * 27, 1)
-    rows = int(np.clip(memory // per_row, 1, shape[0]))
+    rows = int(np.clip(most_bytes / max(8 * shape[1] * shape[2], 1), 1, max(shape[0], 1)))
     for first in range(0, shape[0], rows):
         last = min(first + rows, shape[0])
         part = slice(box[0].start + first, box[0].start + last)

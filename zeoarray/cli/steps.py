@@ -7,10 +7,9 @@ import json
 
 import click
 
-from zeoarray import pipeline  # noqa: F401  registers every verb
 from zeoarray.errors import ArgumentError
 from zeoarray.pipeline.json_schema import json_schema
-from zeoarray.step import STEPS, find
+from zeoarray.pipeline.verbs import every, find
 
 
 @click.command("steps")
@@ -32,7 +31,7 @@ def command(name: str | None, schema: bool) -> None:
         click.echo(json.dumps(json_schema(), indent=1))
         return
     if name is None:
-        for entry in sorted(STEPS.values(), key=lambda e: e.name):
+        for entry in sorted(every().values(), key=lambda e: e.name):
             click.echo(f"{entry.name:<26} {entry.kind:<8} {entry.summary}")
         return
     entry = find(name)

@@ -8,12 +8,12 @@ from typing import Any
 
 import xarray as xr
 
-from zeoarray import volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.errors import ZeoError, unknown
 from zeoarray.ingest import reference, scan
 from zeoarray.pipeline import cut, order
 from zeoarray.pipeline.document import Call, Faults, Pipeline, Stage
-from zeoarray.step import STEPS, Step, find
+from zeoarray.pipeline.verbs import every, find, node_names
+from zeoarray.step import Step
 from zeoarray.store import places, read
 
 Nodes = dict[str, "xr.Dataset | None"]
@@ -112,9 +112,10 @@ def _inputs(stage: Stage) -> list[tuple[str, tuple[str | int, ...]]]:
     if stage.source is not None:
         found.append((stage.source, (*stage.keys, "from")))
     for call in stage.calls:
-        names = STEPS[call.name].nodes if call.name in STEPS else ()
         found += [
-            (str(call.given[n]), (*call.keys, n)) for n in names if call.given.get(n) is not None
+            (str(call.given[n]), (*call.keys, n))
+            for n in node_names(call.name)
+            if call.given.get(n) is not None
         ]
     return found
 
@@ -123,7 +124,7 @@ def _resolved(entry: Step, call: Call, stage: Stage) -> dict[str, Any]:
     """Parameters of a call with their final values; its nodes left out."""
     wanted = "measure" if stage.kind == "measure" else "step"
     if entry.kind != wanted:
-        raise unknown(wanted, call.name, [n for n, e in STEPS.items() if e.kind == wanted])
+        raise unknown(wanted, call.name, [n for n, e in every().items() if e.kind == wanted])
     return entry.resolve({k: v for k, v in call.given.items() if k not in entry.nodes})
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from zeoarray.ingest.reader import Options
 from zeoarray.pipeline import checks  # noqa: F401  every verb is registered
 from zeoarray.pipeline.document import VERSION
-from zeoarray.step import STEPS, Kind, Step
+from zeoarray.pipeline.verbs import every
+from zeoarray.step import Kind, Step
 
 Schema = dict[str, Any]
 
@@ -66,7 +67,7 @@ def json_schema() -> Schema:
 
 def _entries(kind: Kind) -> list[Step]:
     """The verbs of the package, by name: a user's own are not in the shipped schema."""
-    own = [e for e in STEPS.values() if e.function.__module__.startswith("zeoarray.")]
+    own = [e for e in every().values() if e.function.__module__.startswith("zeoarray.")]
     return sorted((e for e in own if e.kind == kind), key=lambda e: e.name)
 
 

@@ -14,7 +14,7 @@ from zeoarray.backend import cores, threaded_transforms
 from zeoarray.errors import ArgumentError, unknown
 from zeoarray.pipeline import cut, settings
 from zeoarray.pipeline.document import Call, Pipeline, Stage
-from zeoarray.step import find
+from zeoarray.pipeline.verbs import find
 
 Steps = Sequence[tuple[str, Mapping[str, Any]]]
 

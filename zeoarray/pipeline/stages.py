@@ -19,7 +19,7 @@ from zeoarray.pipeline import cut, log, lost, work
 from zeoarray.pipeline.checks import Checked, check, check_stage, existing, reads, scan_options
 from zeoarray.pipeline.document import Faults, Pipeline, Stage
 from zeoarray.pipeline.plans import segment_nodes
-from zeoarray.step import find
+from zeoarray.pipeline.verbs import find
 from zeoarray.store import condition, encode, grow, ledger, places, write
 
 TASK_S = 0.05

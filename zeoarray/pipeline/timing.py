@@ -25,7 +25,7 @@ from zeoarray.ingest import reference
 from zeoarray.pipeline import cut, plans, pruning, stages, work
 from zeoarray.pipeline.checks import Checked, check, open_scan
 from zeoarray.pipeline.document import Pipeline, Stage
-from zeoarray.step import find
+from zeoarray.pipeline.verbs import find
 from zeoarray.store import durable, encode, places, read, write
 
 LINKED = 1 << 26

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from zeoarray import patches, quality, volume, xct, xrdct  # noqa: F401  their verbs are registered
 from zeoarray.backend import single_threaded
 from zeoarray.errors import StoreError
 from zeoarray.ingest import reference
 from zeoarray.pipeline import cut, order
-from zeoarray.step import find
+from zeoarray.pipeline.verbs import find
 from zeoarray.store import encode, ledger, write
 
 HELD_BYTES = 1 << 26

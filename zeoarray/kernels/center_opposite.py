@@ -35,7 +35,7 @@ LIKELY, UNLIKE = 0.6, 0.1
 with the square of how far both are apart; for the errors found on random twin sinograms."""
 ROUNDS = 2
 """Times that stripes are looked for, the second from where the axis is without those found."""
-SURE, LOST = 0.14, 1.5
+SURE, LOST = 0.1, 1.5
 """An axis known worse than to the first is looked for with the slice as well, but not one known
 worse than to the second [pixels]; nor where another minimum rivals it, as the slice is only looked
 for near it."""

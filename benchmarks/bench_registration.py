@@ -5,6 +5,10 @@ part only: turns to 5 degrees about every axis, shifts to 30 % of the field, a p
 0.3 %, noise, rings about each scan's own axis. The truth is known. Errors are rms over what both
 see, in coarse voxels; seconds are of the processor, on one thread.
 
+Layers of a diffraction scan in a tomogram: four with gaps, by a beam of 25 or 50 um at 80 angles
+and 40 positions, phases that scatter by another factor of their attenuation each time, counting
+noise; shifts to two spots, turns to 4 degrees, tilts to 1 degree. Errors are in spots.
+
     python -m benchmarks.bench_registration [how many]
 """
 
@@ -29,6 +33,7 @@ from tests import registered
 from zeoarray import volume
 from zeoarray.backend import single_threaded
 from zeoarray.errors import ZeoError
+from zeoarray.kernels import transform
 from zeoarray.twin import truth
 from zeoarray.twin.sample import Sample
 from zeoarray.volume import capture, refine
@@ -44,6 +49,11 @@ WRONG = 0.3
 """Coarse voxels."""
 PEERS = 3
 """Mounts on which the peers run."""
+LAYERS, SPOTS = 40, (25.0, 50.0)
+"""Mounts of a diffraction scan, and full widths of its beam at half maximum [um]."""
+COARSE, WIDE = 10.0, 106
+"""Grid that its samples are kept on [um], and how many points of it there are along a side."""
+WRONG_SPOTS = 0.25
 
 
 class Mount(NamedTuple):
@@ -69,13 +79,14 @@ def sample(number: int) -> Array:
 
 def scanned(
     rng: np.random.Generator, values: Array, to_sample: Array, shape: tuple[int, ...],
-    voxel: float, noise: float, rings: float,
+    voxel: float, noise: float, rings: float, fine: float = FINE,
 ) -> xr.Dataset:  # fmt: skip
     """A scan of a sample: voxels' means, blurred, with correlated noise and rings."""
     swap = np.eye(3)[::-1]
-    matrix = swap @ to_sample[:3, :3] @ swap * voxel / FINE
-    first = swap @ to_sample[:3, 3] / FINE + (SIDE - 1) / 2 - matrix @ ((np.array(shape) - 1) / 2)
-    parts = max(1, round(voxel / FINE))
+    matrix = swap @ to_sample[:3, :3] @ swap * voxel / fine
+    middle = (values.shape[0] - 1) / 2 + swap @ to_sample[:3, 3] / fine
+    first = middle - matrix @ ((np.array(shape) - 1) / 2)
+    parts = max(1, round(voxel / fine))
     out, steps = np.zeros(shape), (np.arange(parts) + 0.5) / parts - 0.5
     for off in np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3):
         # scipy's, so that what makes the scans is not what aligns them.
@@ -137,7 +148,7 @@ def run(mount: Mount) -> Result:
     return Result(off / VOXEL, float(out["predicted_rms"]) / VOXEL, bool(out["trusted"]), spent)
 
 
-def summary(results: list[Result]) -> dict[str, float]:
+def summary(results: list[Result], wrong: float = WRONG) -> dict[str, float]:
     """What is asked of many registrations."""
     error, predicted, trusted, seconds = (np.array(v) for v in zip(*results, strict=True))
     good = np.isfinite(predicted)
@@ -146,9 +157,111 @@ def summary(results: list[Result]) -> dict[str, float]:
         "95 %": float(np.percentile(error, 95, method="higher")),
         "predicted / true": float(np.median(predicted[good] / error[good])),
         "flagged": float((~trusted).mean()),
-        "accepted and wrong": float((trusted & (error > WRONG)).mean()),
+        "accepted and wrong": float((trusted & (error > wrong)).mean()),
         "s": float(np.median(seconds)),
     }
+
+
+# --- layers of a diffraction scan ---------------------------------------------------------------
+def diffracting(number: int) -> Array:
+    """(4, z, y, x): attenuation of a twin sample and the shares of its phases, made once."""
+    file = FILES / f"registration-phases-{number}.npy"
+    if not file.exists():
+        FILES.mkdir(exist_ok=True)
+        axis = (np.arange(WIDE) - (WIDE - 1) / 2) * COARSE
+        whole = truth.volume(Sample.make(number, "tiny"), axis, axis, axis, energy_kev=25.0, fine=1)
+        np.save(file, np.concatenate([whole["attenuation"].values[None], whole["weight"].values]))
+    values: Array = np.load(file)
+    return values
+
+
+def rays(
+    rng: np.random.Generator, scattering: Array, to_sample: Array, heights: Array, spot: float,
+    counts: float, columns: int = 40, angles: int = 80,
+) -> xr.Dataset:  # fmt: skip
+    """A sinogram of what a Gaussian beam meets, by summing points; with Poisson noise.
+
+    `counts` are those of the brightest ray; a twentieth as many are of the air, taken off again.
+    """
+    sigma, u = spot / np.sqrt(8 * np.log(2)), (np.arange(columns) - (columns - 1) / 2) * spot
+    turn = np.arange(angles) * 2 * np.pi / angles
+    place = (np.arange(4 * columns) - (4 * columns - 1) / 2) * spot / 3
+    y, x = np.meshgrid(place, place, indexing="ij")
+    fine = (np.arange(80 * columns) + 0.5) * spot / 40 - columns * spot
+    beam = np.exp(-0.5 * ((u[:, None] - fine) / sigma) ** 2)
+    above = np.linspace(-2.5, 2.5, 9) * sigma
+    share = np.exp(-0.5 * (above / sigma) ** 2)
+    out = np.zeros((len(heights), angles, columns))
+    for layer, height in zip(out, heights, strict=True):
+        slab = np.zeros(x.shape)
+        for rise, part in zip(above, share / share.sum(), strict=True):
+            points = np.stack([x, y, np.full_like(x, height + rise), np.ones_like(x)])
+            at = np.tensordot(to_sample[2::-1], points, 1) / COARSE + (WIDE - 1) / 2
+            slab += part * scipy.ndimage.map_coordinates(scattering, at, order=1)
+        for line, angle in zip(layer, turn, strict=True):
+            across = x * np.cos(angle) + y * np.sin(angle)
+            edges = np.append(fine - spot / 80, fine[-1] + spot / 80)
+            line += beam @ np.histogram(across, edges, weights=slab)[0]
+    per = counts / out.max()
+    intensity = (rng.poisson(out * per + 0.05 * counts) - 0.05 * counts) / per
+    um = {"units": "um"}
+    coords = {
+        "z": ("z", heights, um), "angle": ("angle", np.rad2deg(turn), {"units": "deg"}),
+        "u": ("u", u, um), "q": ("q", [1.65], {"units": "1/angstrom"}),
+        "axis_u": ("z", np.zeros(len(heights)), um), "beam_size": ((), spot, um),
+    }  # fmt: skip
+    return xr.Dataset(
+        {"intensity": (("z", "angle", "u", "q"), intensity[..., None].astype(np.float32))}, coords
+    )
+
+
+def draw_layers(number: int) -> Mount:
+    """One of the random mounts of a diffraction scan."""
+    rng = np.random.default_rng([9, number])
+    attenuation, *weight = diffracting(1 + number % SAMPLES)
+    spot = SPOTS[number // SAMPLES % 2]
+    factors = 1.0, rng.uniform(0.4, 1.2), rng.uniform(0.05, 0.5)
+    scattering = np.tensordot(factors, weight, 1)
+    turned = registered.similarity((0, 0, rng.uniform(-180, 180)), tuple(rng.uniform(-40, 40, 3)))
+    to_sample = registered.similarity(tuple(rng.uniform(-2, 2, 3)), (0, 0, 0)) @ turned
+    turn, way = rng.uniform(-1, 1, 3) * [1, 1, 4], rng.uniform(-2, 2, 3) * spot
+    to_fixed = registered.similarity(tuple(turn), tuple(way))
+    noise, rings = rng.uniform(0.05, 0.2), rng.uniform(0, 0.2)
+    fixed = scanned(rng, attenuation, to_sample, (90, WIDE, WIDE), COARSE, noise, rings, COARSE)
+    heights = (np.arange(4) - 1.5) * rng.uniform(60, 100)
+    moving = rays(rng, scattering, to_sample @ to_fixed, heights, spot, 10 ** rng.uniform(2.5, 4))
+    return Mount(f"{spot:g} um", moving, fixed, to_fixed)
+
+
+def run_layers(mount: Mount) -> Result:
+    """Register the layers of one mount; one that is refused outright counts as flagged."""
+    start = time.process_time()
+    try:
+        with single_threaded():
+            out = volume.register_layers(mount.moving, fixed=mount.fixed, accept=True)
+    except ZeoError:
+        return Result(np.inf, np.nan, False, time.process_time() - start)
+    spent = time.process_time() - start
+    place = np.linspace(-350, 350, 8)
+    points = np.stack(np.meshgrid(place, place, mount.moving["z"].values), -1).reshape(-1, 3)
+    points = points[np.hypot(points[:, 0], points[:, 1]) < 350]
+    there = (transform.move(m, points) for m in (out["to_fixed"].values, mount.to_fixed))
+    off = np.sqrt((np.subtract(*there) ** 2).sum(axis=1).mean())
+    spot = float(mount.moving["beam_size"])
+    return Result(off / spot, float(out["predicted_rms"]) / spot, bool(out["trusted"]), spent)
+
+
+def layers(count: int) -> str:
+    """Errors of many mounts of a diffraction scan, by the width of its beam."""
+    mounts = [draw_layers(n) for n in range(count)]
+    results = [run_layers(m) for m in mounts]
+    rows = []
+    for kind in ("all", *(f"{s:g} um" for s in SPOTS)):
+        of = [r for m, r in zip(mounts, results, strict=True) if kind in ("all", m.kind)]
+        if of:
+            found = summary(of, WRONG_SPOTS)
+            rows.append([kind, f"{len(of)}", *(f"{v:.3g}" for v in found.values())])
+    return table(["layers of a diffraction scan [spots]", "mounts", *found], rows)
 
 
 # --- peers -------------------------------------------------------------------------------------
@@ -317,7 +430,10 @@ def main(count: int = 20) -> str:
     results = [run(draw(n)) for n in range(count)]
     found = summary(results)
     rows = [[f"{count}", *(f"{v:.3g}" for v in found.values())]]
-    tables = table(["mounts", *found], rows), beside_peers(min(PEERS, count)), beside_the_paper()
+    tables = (
+        table(["mounts", *found], rows), layers(max(count, LAYERS)),
+        beside_peers(min(PEERS, count)), beside_the_paper(),
+    )  # fmt: skip
     return "\n\n".join(tables)
 
 

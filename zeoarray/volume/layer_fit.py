@@ -39,8 +39,8 @@ class Belief(NamedTuple):
     names: tuple[str, ...]
     fields: Array
     about: Array
-    tilt_rad: float | None
-    """Standard deviation of a tilt from that frame, about x and about y."""
+    sigma: dict[str, float]
+    """Standard deviation of parameters of the change from that frame, where it is known."""
     fiducials: Array
     """(mark, 2, 3): in the layers' frame, and in the tomogram's [um]."""
     fiducial_um: float
@@ -54,12 +54,11 @@ class Belief(NamedTuple):
     def equations(self, matrix: Array) -> Equations:
         """Of the map, from marks and from what a mount allows."""
         left, right = np.zeros((len(self.fields),) * 2), np.zeros(len(self.fields))
-        if self.tilt_rad is not None:
-            apart = self.apart(matrix)
-            for i, name in enumerate(self.names):
-                if name in ("turn_x", "turn_y"):
-                    left[i, i] = self.tilt_rad**-2
-                    right[i] = -apart[i] * self.tilt_rad**-2
+        apart = self.apart(matrix)
+        for i, name in enumerate(self.names):
+            if name in self.sigma:
+                left[i, i] = self.sigma[name] ** -2
+                right[i] = -apart[i] * left[i, i]
         if len(self.fiducials):
             at = transform.move(matrix, self.fiducials[:, 0])
             moves = transform.design(at, self.fields, self.about) / self.fiducial_um

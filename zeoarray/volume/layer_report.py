@@ -173,8 +173,9 @@ def reasons(answer: Answer, about: Figures) -> list[str]:
         f"layers correlate by {about.correlation:.2f} only": (
             about.correlation >= LEAST_CORRELATION
         ),
-        f"{about.wrong}, the layers fit about as well: {least:.2g} of what they show is then "
-        f"unexplained, {own:.2g} in their place": own <= COLLAPSE * least,
+        f"{about.wrong}, the layers fit {'better' if least < COLLAPSE * own else 'about as well'}: "
+        f"{least:.2g} of what they show is then unexplained, {own:.2g} in their place": own
+        <= COLLAPSE * least,
         "quarters of layers held out are off by a chi-square of "
         f"{about.quarters.chi2:.2g} for each degree": about.quarters.chi2 <= MOST_CHI2,
         f"halves of the layers differ by {about.split / spot:.2g} spots": (

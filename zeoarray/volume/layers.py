@@ -29,7 +29,7 @@ Model = Literal["translation", "rigid", "similarity"]
 def _expected(ds: xr.Dataset, *, model: Model = "rigid", **arguments: Any) -> xr.Dataset:
     out = report.expected(ds, model)
     of_frame = {v.name: ((), 1.0) for v in schema.OF_FRAME}
-    return schema.describe(out.assign(of_frame, confirmed=((), True)), schema.REGISTRATION)
+    return schema.describe(out.assign({**of_frame, "confirmed": ((), True)}), schema.REGISTRATION)
 
 
 @measure(expects=_expected, cites=("10.1016/S0304-4076(98)00084-0",))
@@ -47,6 +47,7 @@ def register_layers(
     reach: Distance = 3.0,
     turn_deg: Distance = 5.0,
     tilt_deg: Positive | None = None,
+    scale_error: Positive | None = None,
     fiducials: tuple[tuple[Point, Point], ...] = (),
     fiducial_um: Positive | None = None,
     most_error: Positive = 0.25,
@@ -94,6 +95,9 @@ def register_layers(
     tilt_deg
         Standard deviation of a tilt about x and y, from the frame believed in, where the mount
         allows no more [deg].
+    scale_error
+        Relative standard deviation of the scale of a ``similarity``, where steps of a stage and
+        pixels of the tomogram are known so well; it is free where None.
     fiducials
         Positions x, y, z [um] of marks in the diffraction scan and in the tomogram, in pairs.
     fiducial_um
@@ -142,7 +146,7 @@ def register_layers(
     _has_contrast(seen)
     belief = layer_fit.Belief(
         believed, names, fields, about,
-        None if tilt_deg is None else float(np.deg2rad(tilt_deg)),
+        _known(tilt_deg, scale_error),
         np.array(fiducials, float).reshape(-1, 2, 3),
         fiducial_um or geometry.spot_um / 4,
     )  # fmt: skip
@@ -164,6 +168,13 @@ def register_layers(
         )
     nodes = {k: d.attrs["node"] for k, d in (("moving", ds), ("fixed", fixed)) if "node" in d.attrs}
     return out.assign_attrs(ds.attrs | out.attrs | nodes)
+
+
+def _known(tilt_deg: float | None, scale_error: float | None) -> dict[str, float]:
+    """Standard deviations of parameters that a mount or a stage leaves little room."""
+    tilt = None if tilt_deg is None else float(np.deg2rad(tilt_deg))
+    given = {"turn_x": tilt, "turn_y": tilt, "scale": scale_error}
+    return {name: sigma for name, sigma in given.items() if sigma is not None}
 
 
 def _matrix(start: xr.Dataset) -> Array:

@@ -15,7 +15,7 @@ from zeoarray import pipeline, schema
 from zeoarray.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PICTURES = {"labelled_data": 6, "fusion": 1, "super_resolution": 2}
+PICTURES = {"labelled_data": 6, "registration": 1, "fusion": 1, "super_resolution": 2}
 SLOW = ("super_resolution",)
 """Notebooks that train networks."""
 

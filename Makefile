@@ -45,7 +45,7 @@ demo/files/.made: | .venv/.installed
 	@touch $@
 
 test: venv
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 prove: venv
 	$(BIN)/python -m pytest -m prove --timeout 0

@@ -25,3 +25,14 @@ def test_random_mounts() -> None:
     assert 0.7 < found["predicted / true"] < 1.4, found
     assert found["flagged"] <= 0.05, found
     assert found["accepted and wrong"] <= 0.01, found
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(2 * 3600)
+def test_random_mounts_of_a_diffraction_scan() -> None:
+    results = [bench.run_layers(bench.draw_layers(n)) for n in range(1000, 1000 + MOUNTS)]
+    found = bench.summary(results, bench.WRONG_SPOTS)
+    assert found["95 %"] < bench.WRONG_SPOTS, found
+    assert 0.7 < found["predicted / true"] < 1.4, found
+    assert found["flagged"] <= 0.05, found
+    assert found["accepted and wrong"] <= 0.01, found

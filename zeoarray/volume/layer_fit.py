@@ -18,7 +18,7 @@ ROUNDS, SETTLED = 15, 0.01
 """Steps are taken until none moves a point by more [spots]."""
 LONGEST = 0.7
 """No step moves a point by more [spots]."""
-CORRELATED = 3.0
+CORRELATED = 4.0
 """Standard deviation of the Gaussian by which residuals count as correlated [pixels]."""
 COVERED = 0.95
 """Pixels count where so much of their beam meets the tomogram."""
@@ -196,7 +196,8 @@ def scattered(compared: Compared, geometry: Geometry) -> Array:
     alike = np.exp(-(apart**2) / 2)
     found = np.einsum("plyx,lm,qmyx->pq", images, alike, near, optimize=True)
     clusters = compared.pixel.size / (4 * np.pi * CORRELATED**2) / alike.sum(axis=0).mean()
-    few = clusters / max(clusters - len(scores), 1)
+    # Residuals of a fit scatter less than errors, by as many of them as were fitted; half at most.
+    few = clusters / max(clusters - len(scores), clusters / 2)
     return np.asarray((found + found.T) / 2 * few)
 
 

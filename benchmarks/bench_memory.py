@@ -20,7 +20,11 @@ BINNED = {"xct.remove_rings.la_size": "31", "xct.remove_rings.sm_size": "11"}
 LENS = {
     f"{step}.{place}": value
     for step in ("xct.correct_distortion", "xct.find_center")
-    for place, value in (("center_from_top", "265.24"), ("center_from_left", "238.13"))
+    for place, value in (
+        ("center_from_top", "265.24"),
+        ("center_from_left", "238.13"),
+        ("detector", "[432, 512]"),
+    )
 }
 SETTINGS: dict[str, dict[str, str]] = {
     "xct": {"ingest.source": "169068.nxs", "ingest.sidecar": "169068.yaml", **BINNED, **LENS},

@@ -259,6 +259,15 @@ def _seeds(ds: xr.Dataset, seed: int) -> xr.DataArray:
     return xr.DataArray(np.array(made, np.int64), dims="z")
 
 
+def _times(array: xr.DataArray, factor: np.float32) -> xr.DataArray:
+    """The array times a number, in float32: where it lies, if that is in memory, which is ours."""
+    if array.chunks is not None:
+        return (array * factor).astype(np.float32)
+    data = array.data.astype(np.float32, copy=False)
+    data *= factor
+    return array.copy(data=data)
+
+
 _USED = ("rotation_sense", "u_sense", "axis_u")
 
 
@@ -280,7 +289,7 @@ def _finished(
     out = {}
     for name, array in values.items():
         dims = ("z", "q") if name == "residual" else ("z", "y", "x", "q")
-        scaled = (array * np.float32(scale[name])).astype(np.float32).transpose(*dims)
+        scaled = _times(array, np.float32(scale[name])).transpose(*dims)
         attrs = {"units": units[name]} if name in units else {}
         out[name] = scaled.reset_coords(drop=True).assign_attrs(attrs)
     # Variables, since arrays would bring coordinates of their own along.

@@ -116,6 +116,19 @@ def test_without_the_volumes_the_figures_stand_alone(found: xr.Dataset) -> None:
     assert "both show the same down to" not in facts(bare)
 
 
+def test_of_layers_the_page_says_whether_the_frame_is_shared(found: xr.Dataset) -> None:
+    """What `volume.register_layers` says besides; it has no second fit, the other way."""
+    more = {"confirmed": 1, "displacement": 2.0, "frame_chi2": 0.7, "frame_correlation": 0.95}
+    layers = found.assign({n: ((), v) for n, v in (more | {"round_trip": np.nan}).items()})
+    told = facts(drawn(sections.registration, layers))
+    assert told["the frame that both share"] == "confirmed"
+    assert told["off from it by"] == "2 µm, chi-square 0.7 for each parameter"
+    assert "there and back" not in str(drawn(sections.registration, layers))
+    assert "there and back" in str(drawn(sections.registration, found))
+    off = facts(drawn(sections.registration, layers.assign(confirmed=0)))
+    assert off["the frame that both share"] == "not confirmed"
+
+
 def test_of_volumes_larger_than_memory_little_is_read(found: xr.Dataset) -> None:
     huge = {name: Huge((12_000, 16_000, 16_000)) for name in (FIXED, MOVING)}
     volumes = [
